@@ -1,0 +1,307 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of groups, brokers, environments and passwords."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import typing as t
+
+from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
+    HIDDEN,
+    Check,
+    Finding,
+    Host,
+    Inventory,
+    meant,
+    number,
+)
+
+RESERVED_USERS = frozenset({"default", "admin", "replica", "sentinel", "monitoring"})
+KEY_PREFIX = re.compile(r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)*:$")
+# ACL files, environment files and URLs all take these as they are; blanks and quotes end a word in one of them.
+PASSWORD = re.compile(r"^[!-~]+$")
+# What a password may hold by chance, but not consist of.
+WEAK_WORD = re.compile(
+    r"change.?me|passw(or)?d|secret|admin|redis|celery|sentinel|example|replace|letmein|qwerty|123456?|todo", re.IGNORECASE
+)
+NEW_PASSWORD = "Remove it from vault.yml and let ansible-playbook multinode.celery.ops.create_secrets make a new one"
+# One secret each: two of these with one value would let one program act as another.
+SECRETS = {
+    "redis": (
+        "redis_admin_password",
+        "redis_replica_password",
+        "redis_sentinel_user_password",
+        "redis_monitoring_password",
+    ),
+    "redis_sentinel": (
+        "redis_sentinel_admin_password",
+        "redis_sentinel_peer_password",
+        "redis_sentinel_client_password",
+    ),
+}
+
+
+def check_groups(inventory: Inventory) -> t.Iterator[Finding]:
+    """Groups that the cluster cannot do without have hosts."""
+    for group in inventory.required_groups:
+        if not inventory.groups.get(group):
+            hint = meant(group, set(inventory.groups) - set(inventory.roles) - {"all", "ungrouped"})
+            state = "is empty" if group in inventory.groups else f"does not exist{hint}"
+            yield Finding(
+                "group_empty", f"group {group}", "", (), f"the group {state}",
+                f"Put at least one host into the group {group} in hosts.yml",
+            )  # fmt: skip
+
+
+def check_sentinels(inventory: Inventory) -> t.Iterator[Finding]:
+    """Sentinels can form a majority."""
+    sentinels = inventory.having("redis_sentinel")
+    brokers = inventory.having("redis")
+    single = any(host.flag("redis_single_node") for host in brokers)
+    count, names = len(sentinels), tuple(host.name for host in sentinels)
+    if single and len(brokers) > 1:
+        yield Finding(
+            "single_node", "redis_single_node", "true", tuple(host.name for host in brokers),
+            f"a single node is declared, but {len(brokers)} hosts are brokers",
+            f"Set redis_single_node: false in {inventory.where('redis')}, or leave one broker in hosts.yml",
+        )  # fmt: skip
+    elif not single and sentinels and (count < 3 or count % 2 == 0):
+        few = count < 3
+        yield Finding(
+            "sentinel_few" if few else "sentinel_even", "number of Sentinels", str(count), names,
+            "fewer than three Sentinels cannot elect a new master when a host dies" if few
+            else "an even number of Sentinels tolerates no more failures than one less, and can split in halves",
+            "Give the brokers' group an odd number of hosts, at least three, in hosts.yml"
+            + (f", or set redis_single_node: true in {inventory.where('redis')} with one broker" if few else ""),
+        )  # fmt: skip
+    for host in sentinels:
+        quorum = host.number("redis_sentinel_quorum")
+        if quorum is not None and not 1 <= quorum <= count:
+            yield Finding(
+                "sentinel_quorum", "redis_sentinel_quorum", str(quorum), (host.name,),
+                f"{count} Sentinels can never reach this quorum" if quorum > count else "no Sentinel would have to agree",
+                f"Set it to {count // 2 + 1} in {inventory.where('redis_sentinel')}, or remove it to have it computed",
+            )  # fmt: skip
+
+
+def check_min_replicas(inventory: Inventory) -> t.Iterator[Finding]:
+    """The master finds the replicas it wants, and programs survive when it does not."""
+    brokers = inventory.having("redis")
+    wanted = 0
+    for host in brokers:
+        replicas = host.number("redis_min_replicas_to_write")
+        if replicas is None:
+            continue
+        single = bool(host.flag("redis_single_node"))
+        wanted = max(wanted, replicas)
+        if replicas >= len(brokers) and (replicas > 0 or not single):
+            yield Finding(
+                "min_replicas", "redis_min_replicas_to_write", str(replicas), (host.name,),
+                f"{len(brokers)} brokers have at most {len(brokers) - 1} replicas, so the master would refuse every write",
+                f"Set it to {0 if len(brokers) < 2 else 1} in {inventory.where('redis')}",
+            )  # fmt: skip
+        elif replicas and replicas == len(brokers) - 1:
+            yield Finding(
+                "min_replicas_all", "redis_min_replicas_to_write", str(replicas), (host.name,),
+                "with one broker down no write is accepted", f"Set it to {replicas - 1} or add a broker", fatal=False,
+            )  # fmt: skip
+    if not wanted:
+        return
+    for host in inventory.having("celery_app"):
+        override = host.mapping("celery_app_settings").get("broker_channel_error_retry")
+        if host.flag("celery_app_channel_error_retry") is False or override is False:
+            name = "celery_app_channel_error_retry" if override is not False else "celery_app_settings.broker_channel_error_retry"
+            yield Finding(
+                "channel_error_retry", name, "false", (host.name,),
+                f"with redis_min_replicas_to_write = {wanted} a worker exits at the first failover (NOREPLICAS)",
+                f"Set it to true in {inventory.where('celery_app')}, or redis_min_replicas_to_write: 0 in {inventory.where('redis')}",
+            )  # fmt: skip
+
+
+def check_environments(inventory: Inventory) -> t.Iterator[Finding]:
+    """Environments on the same brokers share no database, key prefix or user."""
+    brokers = inventory.having("redis")
+    seen: dict[str, str] = {}
+    for host in brokers:
+        environments = [entry for entry in host.items("redis_environments") if isinstance(entry, dict)]
+        seen.setdefault(repr(environments), host.name)
+        yield from _environment_pairs(host, environments)
+        for entry in environments:
+            yield from _environment(inventory, host, entry)
+    if len(seen) > 1:
+        yield Finding(
+            "environments_differ", "redis_environments", "", tuple(seen.values()),
+            "the brokers do not agree on the environments, so users would vanish in a failover",
+            "Set it once, in group_vars/all or in group_vars of the brokers' group",
+        )  # fmt: skip
+
+
+def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.Iterator[Finding]:
+    for one, other in itertools.combinations(environments, 2):
+        pair = f"{one.get('name')!r} and {other.get('name')!r}"
+        for key in ("name", "vhost", "key_prefix", "user"):
+            if key in one and str(one[key]) == str(other.get(key)):
+                yield Finding(
+                    f"environment_{key}", "redis_environments", f"{key} {one[key]}", (host.name,),
+                    f"the environments {pair} have one {key} on the same brokers, so they are not apart",
+                    f"Give each environment its own {key}",
+                )  # fmt: skip
+        prefixes = sorted((str(one.get("key_prefix", "")), str(other.get("key_prefix", ""))), key=len)
+        if prefixes[0] != prefixes[1] and prefixes[0] and prefixes[1].startswith(prefixes[0]):
+            yield Finding(
+                "environment_key_prefix", "redis_environments", f"key_prefix {prefixes[0]}", (host.name,),
+                f"it is the beginning of {prefixes[1]}, so of the environments {pair} one may read the other's keys",
+                "Give each environment a key_prefix that begins no other",
+            )  # fmt: skip
+
+
+def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t.Iterator[Finding]:
+    name = entry.get("name")
+    prefix, user, vhost = entry.get("key_prefix"), entry.get("user"), number(entry.get("vhost"))
+    databases = host.number("redis_databases")
+    if isinstance(prefix, str) and not KEY_PREFIX.match(prefix):
+        yield Finding(
+            "key_prefix", "redis_environments", f"key_prefix {prefix!r}", (host.name,),
+            f"the key prefix of the environment {name!r} must be letters, digits, '.', '_' or '-' and end with a colon",
+            f'Set key_prefix: "{re.sub(r"[^A-Za-z0-9._-]", "", prefix) or name}:"',
+        )  # fmt: skip
+    if isinstance(user, str) and user in RESERVED_USERS:
+        yield Finding(
+            "environment_user", "redis_environments", f"user {user}", (host.name,),
+            f"the environment {name!r} takes the name of a user that Redis or this collection owns",
+            "Name the user after the environment",
+        )  # fmt: skip
+    if vhost is not None and databases is not None and not 0 <= vhost < databases:
+        yield Finding(
+            "vhost_range", "redis_environments", f"vhost {vhost}", (host.name,),
+            f"the environment {name!r} uses a database that does not exist, redis_databases is {databases}",
+            f"Set redis_databases to at least {max(vhost, 0) + 1} in {inventory.where('redis')}, "
+            f"or a vhost of 0 to {databases - 1}",
+        )  # fmt: skip
+
+
+def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
+    """Programs belong to an environment that their brokers know, with the same credentials."""
+    tables = [host.items("redis_environments") for host in inventory.having("redis")]
+    known = {str(e.get("name")): e for e in (tables[0] if tables else []) if isinstance(e, dict)}
+    if not known:
+        return
+    for host in inventory.having("celery_app"):
+        entry = host.mapping("celery_app_environment")
+        if not entry:
+            continue
+        name = str(entry.get("name"))
+        if name not in known:
+            yield Finding(
+                "environment_unknown", "celery_app_environment", f"name {name}", (host.name,),
+                f"the brokers know only {', '.join(sorted(known))}{meant(name, known)}",
+                "Add it to redis_environments, or name one of these",
+            )  # fmt: skip
+            continue
+        for key in ("vhost", "key_prefix", "user", "password"):
+            if str(entry.get(key)) != str(known[name].get(key)):
+                secret = key == "password"
+                yield Finding(
+                    "environment_mismatch", "celery_app_environment", f"{key} {HIDDEN if secret else entry.get(key)}",
+                    (host.name,),
+                    f"redis_environments has another {key} for {name!r}"
+                    + ("" if secret else f": {known[name].get(key)}"),
+                    "Set both from one variable, as common_environment in the shipped inventories",
+                )  # fmt: skip
+
+
+def check_broker_names(inventory: Inventory) -> t.Iterator[Finding]:
+    """Programs ask for the master under the name and port that the brokers use."""
+    brokers = inventory.having("redis") + inventory.having("redis_sentinel")
+    for theirs, ours in (
+        ("redis_master_name", "celery_app_broker_master_name"),
+        ("redis_sentinel_port", "celery_app_sentinel_port"),
+        ("redis_sentinel_client_user", "celery_app_sentinel_user"),
+        ("redis_sentinel_client_password", "celery_app_sentinel_password"),
+    ):
+        given = {str(host.get(theirs)) for host in brokers if host.get(theirs) is not None}
+        if len(given) != 1:
+            continue
+        wanted = given.pop()
+        secret = ours.endswith("password")
+        for host in inventory.having("celery_app"):
+            value = host.get(ours)
+            if value is not None and str(value) != wanted:
+                yield Finding(
+                    "broker_mismatch", ours, HIDDEN if secret else str(value), (host.name,),
+                    f"the brokers have another {theirs}" + ("" if secret else f": {wanted}"),
+                    f"Set {ours} and {theirs} to one value in group_vars/all",
+                )  # fmt: skip
+
+
+def check_addresses(inventory: Inventory) -> t.Iterator[Finding]:
+    """Every broker has an address of its own that the others can reach."""
+    brokers = inventory.having("redis")
+    owners: dict[str, list[str]] = {}
+    for host in brokers:
+        address = host.get("redis_address")
+        if isinstance(address, str):
+            owners.setdefault(address, []).append(host.name)
+            if address.startswith(("127.", "0.")) and len(brokers) > 1:
+                yield Finding(
+                    "address_loopback", "redis_address", address, (host.name,),
+                    "the other brokers cannot reach this address",
+                    f"Set redis_address to the host's own address in host_vars/{host.name}/redis.yml",
+                )  # fmt: skip
+    for address, names in owners.items():
+        if len(names) > 1:
+            yield Finding(
+                "address_twice", "redis_address", address, tuple(names), "several brokers have one address",
+                "Set ansible_host or redis_address of each broker to its own address",
+            )  # fmt: skip
+
+
+def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
+    """Passwords are long, no placeholders, and different from each other."""
+    least = number(inventory.limits.get("password_length_min")) or 16
+    told: set[tuple[str, ...]] = set()
+    for host in inventory.hosts:
+        secrets = {
+            name: value
+            for role, names in SECRETS.items() if role in host.roles
+            for name in names if isinstance(value := host.get(name), str)
+        }  # fmt: skip
+        for entry in host.items("redis_environments") + [host.get("celery_app_environment"), host.get("common_environment")]:
+            if isinstance(entry, dict) and isinstance(entry.get("password"), str):
+                secrets.setdefault(f"password of the environment {entry.get('name')}", entry["password"])
+        for name, value in secrets.items():
+            problem = _password_problem(value, least)
+            if problem:
+                yield Finding("password_weak", name, HIDDEN, (host.name,), problem, NEW_PASSWORD)
+        for one, other in itertools.combinations(sorted(secrets), 2):
+            if secrets[one] == secrets[other] and (one, other) not in told:
+                told.add((one, other))
+                yield Finding(
+                    "password_equal", f"{one} and {other}", HIDDEN, (host.name,),
+                    "two users have one password, so one can act as the other", NEW_PASSWORD,
+                )  # fmt: skip
+
+
+def _password_problem(value: str, least: int) -> str:
+    if len(value) < least:
+        return f"the password is shorter than {least} characters"
+    if len(set(value)) < least // 3 or len(WEAK_WORD.sub("", value)) < least:
+        return "the password is a placeholder or easy to guess"
+    if not PASSWORD.match(value) or set(value) & set("\"'\\#$`"):
+        return "the password holds blanks, quotes or other characters that configuration files cannot take"
+    return ""
+
+
+CHECKS: tuple[Check, ...] = (
+    check_groups,
+    check_sentinels,
+    check_min_replicas,
+    check_environments,
+    check_app_environment,
+    check_broker_names,
+    check_addresses,
+    check_passwords,
+)

@@ -1,0 +1,243 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of queues, pools, nodes and times."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
+    Check,
+    Finding,
+    Host,
+    Inventory,
+    meant,
+    number,
+    shortened,
+)
+
+GREENLETS = ("gevent", "eventlet")
+# Both stand on command lines and in file names; a comma would end the name of a queue.
+QUEUE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+
+
+def pools_of(host: Host) -> list[dict[str, t.Any]]:
+    """The pools of a host, each with the defaults that it does not override."""
+    defaults = {key: value for key, value in host.mapping("celery_worker_pool_defaults").items() if value is not None}
+    pools = [pool for pool in host.items("celery_worker_pools") if isinstance(pool, dict)]
+    return [{**defaults, **{key: value for key, value in pool.items() if value is not None}} for pool in pools]
+
+
+def nodes_of(pool: dict[str, t.Any]) -> list[str]:
+    """The names of a pool's nodes: the pool's own, and from the second process on with a number."""
+    name, processes = str(pool.get("name")), number(pool.get("processes")) or 1
+    return [name, *(f"{name}-{place}" for place in range(2, processes + 1))]
+
+
+def queues_of(values: t.Any) -> list[str]:
+    """Names of queues, which may stand alone or in dictionaries."""
+    if not isinstance(values, (list, tuple)):
+        return []
+    return [str(entry.get("name")) if isinstance(entry, dict) else str(entry) for entry in values]
+
+
+def _pools_file(inventory: Inventory) -> str:
+    return f"celery_worker_pools in {inventory.where('celery_worker')}"
+
+
+def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
+    """Every queue has a consumer, and every consumer a queue that somebody sends to."""
+    sent: dict[str, dict[str, list[str]]] = {}
+    consumed: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for host in inventory.having("celery_app"):
+        environment = str(host.mapping("celery_app_environment").get("name"))
+        for queue in queues_of(host.get("celery_app_queues")):
+            sent.setdefault(environment, {}).setdefault(queue, []).append(host.name)
+        if "celery_worker" in host.roles:
+            for pool in pools_of(host):
+                for queue in queues_of(pool.get("queues")):
+                    consumed.setdefault(environment, {}).setdefault(queue, []).append((host.name, str(pool.get("name"))))
+    # Without any worker in the inventory there is nothing to compare: the groups are checked elsewhere.
+    for environment, queues in sent.items() if inventory.having("celery_worker") else ():
+        consumers = consumed.get(environment, {})
+        for queue, hosts in queues.items():
+            if queue not in consumers:
+                yield Finding(
+                    "queue_unconsumed", "celery_app_queues", queue, tuple(hosts),
+                    f"no pool of any worker consumes this queue{meant(queue, set(consumers) - set(queues))}",
+                    f"Add it to the queues of a pool in {_pools_file(inventory)}, or remove it from celery_app_queues",
+                )  # fmt: skip
+        if queues:
+            for queue, users in consumers.items():
+                if queue not in queues:
+                    yield Finding(
+                        "queue_unknown", "celery_worker_pools",
+                        f"queue {queue} of the pool {shortened(sorted({pool for _host, pool in users}))}",
+                        tuple(host for host, _pool in users),
+                        f"the application sends nothing to this queue{meant(queue, queues)}",
+                        f"Correct its name, or add it to celery_app_queues in {inventory.where('celery_app')}",
+                    )  # fmt: skip
+
+
+def check_routes(inventory: Inventory) -> t.Iterator[Finding]:
+    """What the application is told to send to is one of its queues, and can be named on a command line."""
+    for host in inventory.having("celery_app"):
+        queues = queues_of(host.get("celery_app_queues"))
+        targets = {"celery_app_default_queue": host.get("celery_app_default_queue")}
+        for task, route in host.mapping("celery_app_task_routes").items():
+            targets[f"celery_app_task_routes[{task}]"] = route.get("queue") if isinstance(route, dict) else route
+        for variable, queue in targets.items():
+            if isinstance(queue, str) and queues and queue not in queues:
+                yield Finding(
+                    "queue_route", variable, queue, (host.name,),
+                    f"it is not among celery_app_queues{meant(queue, queues)}",
+                    f"Add it to celery_app_queues, or correct it in {inventory.where('celery_app')}",
+                )  # fmt: skip
+        for queue in queues:
+            if not QUEUE_NAME.match(queue):
+                yield Finding(
+                    "queue_name", "celery_app_queues", repr(queue), (host.name,),
+                    "a queue's name takes letters, digits, '_', '.' and '-'",
+                    f"Rename the queue in {inventory.where('celery_app')} and in the application",
+                )  # fmt: skip
+
+
+def check_pools(inventory: Inventory) -> t.Iterator[Finding]:
+    """Pools have names of their own and options that fit their type."""
+    for host in inventory.having("celery_worker"):
+        pools = pools_of(host)
+        if host.get("celery_worker_pools") == []:
+            yield Finding(
+                "pools_empty", "celery_worker_pools", "[]", (host.name,), "this worker would run nothing",
+                f"List its pools in {inventory.where('celery_worker')}, or take it out of the group",
+            )  # fmt: skip
+        owners: dict[str, list[str]] = {}
+        for pool in pools:
+            for node in nodes_of(pool):
+                owners.setdefault(node, []).append(str(pool.get("name")))
+            yield from _pool(inventory, host, pool)
+        for node, names in owners.items():
+            if len(names) > 1:
+                same = len(set(names)) == 1
+                yield Finding(
+                    "pool_twice" if same else "node_twice", "celery_worker_pools",
+                    f"name {names[0]}" if same else f"node {node}", (host.name,),
+                    "two pools of one host have this name" if same
+                    else f"the pools {' and '.join(names)} would both start a node of this name",
+                    f"Give each pool its own name in {inventory.where('celery_worker')}",
+                )  # fmt: skip
+
+
+def _pool(inventory: Inventory, host: Host, pool: dict[str, t.Any]) -> t.Iterator[Finding]:
+    name, kind = str(pool.get("name")), str(pool.get("pool", "prefork"))
+    remedy = f"Correct {_pools_file(inventory)}"
+
+    def finding(check: str, value: str, problem: str, remedy: str = remedy) -> Finding:
+        return Finding(check, f"celery_worker_pools[{name}]", value, (host.name,), problem, remedy)
+
+    if not POOL_NAME.match(name):
+        yield finding("pool_name", f"name {name}", "a pool's name takes small letters, digits, '-' and '_'")
+    if not queues_of(pool.get("queues")):
+        yield finding("pool_queues", "queues []", "this pool would consume nothing", f"List its queues: {remedy}")
+    if (number(pool.get("processes", 1)) or 0) < 1:
+        yield finding("pool_processes", f"processes {pool.get('processes')}", "a pool has at least one process")
+    concurrency = number(pool.get("concurrency"))
+    if concurrency is not None and concurrency < 1:
+        yield finding("pool_concurrency", f"concurrency {concurrency}", "at least one task must run at a time")
+    if kind == "solo" and concurrency is not None and concurrency > 1:
+        yield finding("pool_solo", f"concurrency {concurrency}", "a solo pool runs one task at a time")
+    autoscale = pool.get("autoscale")
+    options = [str(entry) for entry in pool.get("options") or []]
+    if kind != "prefork" and (autoscale or any(option.startswith("--autoscale") for option in options)):
+        yield finding(
+            "pool_autoscale", f"pool {kind} with autoscale", f"a {kind} pool cannot grow and shrink",
+            f"Remove autoscale of this pool and set its concurrency, or use pool: prefork, in {inventory.where('celery_worker')}",
+        )  # fmt: skip
+    if isinstance(autoscale, dict):
+        low, high = number(autoscale.get("min")), number(autoscale.get("max"))
+        if low is not None and high is not None and low > high:
+            yield finding("pool_autoscale", f"autoscale {low} to {high}", "the least is more than the most")
+
+
+def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
+    """The application's virtual environment gets the library that a greenlet pool needs."""
+    for host in inventory.having("celery_worker"):
+        requirements = [
+            str(entry) for name in ("celery_app_requirements", "celery_app_extra_requirements") for entry in host.items(name)
+        ]
+        # What a requirements file or an address brings cannot be seen from here.
+        if not requirements or any(entry.lstrip().startswith("-") for entry in requirements):
+            continue
+        words = {word.lower() for entry in requirements for word in re.findall(r"[A-Za-z0-9_.-]+", re.split(r"[<>=!~;@ ]", entry)[0])}
+        for kind in GREENLETS:
+            pools = [str(pool.get("name")) for pool in pools_of(host) if pool.get("pool") == kind]
+            if pools and kind not in words:
+                yield Finding(
+                    "greenlets_missing", "celery_app_extra_requirements", str(host.items("celery_app_extra_requirements")),
+                    (host.name,), f"the pool {shortened(pools)} is of type {kind}, which nothing installs",
+                    f"Add {kind} to celery_app_extra_requirements in {inventory.where('celery_app')}",
+                )  # fmt: skip
+
+
+def _limits(host: Host) -> t.Iterator[tuple[str, int | None, int | None]]:
+    """Where a time limit stands, the hard and the soft limit."""
+    hard, soft = host.number("celery_app_task_time_limit_seconds"), host.number("celery_app_task_soft_time_limit_seconds")
+    yield "celery_app_task_time_limit_seconds", hard, soft
+    if "celery_worker" in host.roles:
+        for pool in pools_of(host):
+            own_hard, own_soft = number(pool.get("time_limit_seconds")), number(pool.get("soft_time_limit_seconds"))
+            if own_hard or own_soft:
+                yield f"celery_worker_pools[{pool.get('name')}].time_limit_seconds", own_hard or hard, own_soft or soft
+
+
+def check_times(inventory: Inventory) -> t.Iterator[Finding]:
+    """No time ends before the one that it must outlast."""
+    longest: dict[str, tuple[int, str]] = {}
+    drains: dict[str, int] = {}
+    visibilities: dict[str, dict[int, str]] = {}
+    for host in inventory.having("celery_app"):
+        environment = str(host.mapping("celery_app_environment").get("name"))
+        for variable, hard, soft in _limits(host):
+            if hard and soft and soft >= hard:
+                yield Finding(
+                    "time_limits", variable, str(hard), (host.name,),
+                    f"the soft time limit of {soft} s is not below it, so no task could end by itself",
+                    "Set the soft time limit some seconds below the hard one",
+                )  # fmt: skip
+            longest[environment] = max(longest.get(environment, (0, "")), (hard or 0, variable))
+        drain = host.number("celery_worker_drain_timeout_seconds")
+        if "celery_worker" in host.roles and drain is not None:
+            drains[environment] = max(drains.get(environment, 0), drain)
+            stop, soft_stop = host.number("celery_worker_stop_timeout_seconds"), host.number("celery_app_soft_shutdown_timeout_seconds") or 0
+            if stop is not None and stop <= drain + soft_stop:
+                yield Finding(
+                    "stop_timeout", "celery_worker_stop_timeout_seconds", str(stop), (host.name,),
+                    f"a worker would be killed while it drains: celery_worker_drain_timeout_seconds is {drain} "
+                    f"and celery_app_soft_shutdown_timeout_seconds {soft_stop}",
+                    f"Set it above {drain + soft_stop} in {inventory.where('celery_worker')}",
+                )  # fmt: skip
+        visibility = host.number("celery_app_visibility_timeout_seconds")
+        if visibility is not None:
+            visibilities.setdefault(environment, {}).setdefault(visibility, host.name)
+    for environment, values in visibilities.items():
+        needed = longest.get(environment, (0, ""))[0] + drains.get(environment, 0)
+        for visibility, name in values.items():
+            if visibility <= needed:
+                yield Finding(
+                    "visibility_timeout", "celery_app_visibility_timeout_seconds", str(visibility), (name,),
+                    f"a task that still runs would be delivered again: the longest time limit is {needed - drains.get(environment, 0)} "
+                    f"({longest[environment][1]}) and celery_worker_drain_timeout_seconds {drains.get(environment, 0)}",
+                    f"Set it above {needed} in {inventory.where('celery_app')}",
+                )  # fmt: skip
+        if len(values) > 1:
+            yield Finding(
+                "visibility_differs", "celery_app_visibility_timeout_seconds", " and ".join(map(str, sorted(values))),
+                tuple(values.values()), f"the programs of the environment {environment} share one database and must agree",
+                "Set it once, in group_vars/all/celery_app.yml",
+            )  # fmt: skip
+
+
+CHECKS: tuple[Check, ...] = (check_queues, check_routes, check_pools, check_greenlets, check_times)
