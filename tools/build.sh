@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Builds the tarball, installs it into an empty tree and uses it from there as a user would.
+set -euo pipefail
+checkout=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$checkout/tools/copy_collection.sh" "$work/source"
+ansible-galaxy collection build --output-path "$work" "$work/source/ansible_collections/multinode/celery"
+tarball=$(echo "$work"/multinode-celery-*.tar.gz)
+mkdir "$work/elsewhere"
+cd "$work/elsewhere"
+# Nothing of the checkout may help: neither its ansible.cfg nor its tree of collections.
+touch ansible.cfg
+export ANSIBLE_CONFIG=$PWD/ansible.cfg ANSIBLE_COLLECTIONS_PATH="$work/installed" ANSIBLE_LOCALHOST_WARNING=false
+ansible-galaxy collection install --offline --collections-path "$work/installed" "$tarball"
+cp -r "$checkout/inventories" .
+
+playbooks=0
+for playbook in "$work"/installed/ansible_collections/multinode/celery/playbooks/{,ops/}*.yml; do
+  name=${playbook#*/playbooks/}
+  name=${name%.yml}
+  for inventory in dev test prod; do
+    ansible-playbook --syntax-check -i "inventories/$inventory" "multinode.celery.${name//\//.}" >/dev/null
+  done
+  playbooks=$((playbooks + 1))
+done
+
+roles=$(ansible-doc --type role --list --json multinode.celery | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')
+expected=$(find "$checkout/roles" -mindepth 3 -maxdepth 3 -path '*/meta/argument_specs.yml' | wc -l)
+[ "$roles" -eq "$expected" ] || { echo "ansible-doc shows $roles of $expected roles" >&2; exit 1; }
+
+plugins=0
+for kind in module filter; do
+  names=$(ansible-doc --type "$kind" --list --json multinode.celery | python3 -c 'import json, sys; print(*json.load(sys.stdin))')
+  for name in $names; do
+    ansible-doc --type "$kind" "$name" >/dev/null
+    plugins=$((plugins + 1))
+  done
+done
+
+[ $# -eq 0 ] || cp "$tarball" "$1"
+echo "$(basename "$tarball"): $playbooks playbooks, $roles roles and $plugins plugins work from the installed collection"
