@@ -265,9 +265,11 @@ class FileSet:
         if self.module.check_mode:
             return
         # Renaming a finished link leaves no moment without one.
-        temporary = tempfile.mktemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+        workshop = tempfile.mkdtemp(prefix=".link-", dir=os.path.dirname(path))
+        temporary = os.path.join(workshop, "link")
         os.symlink(target, temporary)
         os.rename(temporary, path)
+        os.rmdir(workshop)
 
     def _absent(self, path: str) -> None:
         if not os.path.lexists(path):
