@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options that the modules for Redis and Sentinel share."""
+
+    NODES = r"""
+options:
+  nodes:
+    description: Every Redis of the group, whether this run touches its host or not.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      host:
+        description: Inventory name of the host.
+        type: str
+        required: true
+      address:
+        description: IPv4 address at which Redis listens and which it announces.
+        type: str
+        required: true
+  port:
+    description: Port of Redis.
+    type: int
+    default: 6379
+  user:
+    description: ACL user of Redis who asks.
+    type: str
+    default: admin
+  password:
+    description: Password of O(user).
+    type: str
+    required: true
+  previous_password:
+    description: Password that O(user) had before, tried where the new one is not yet known.
+    type: str
+    default: ""
+  sentinel_nodes:
+    description: Every Sentinel, in the form of O(nodes). The same hosts as O(nodes) when it is not given.
+    type: list
+    elements: dict
+    suboptions:
+      host:
+        description: Inventory name of the host.
+        type: str
+        required: true
+      address:
+        description: IPv4 address at which the Sentinel listens.
+        type: str
+        required: true
+  sentinel_port:
+    description: Port of the Sentinels.
+    type: int
+    default: 26379
+  sentinel_user:
+    description: ACL user of the Sentinels who asks.
+    type: str
+    default: admin
+  sentinel_password:
+    description: Password of O(sentinel_user).
+    type: str
+    required: true
+  sentinel_previous_password:
+    description: Password that O(sentinel_user) had before, tried where the new one is not yet known.
+    type: str
+    default: ""
+  master_name:
+    description: Name under which the Sentinels watch the master.
+    type: str
+    default: celery
+  timeout_seconds:
+    description: How long one server may take to accept a connection or to reply.
+    type: float
+    default: 2.0
+  wait_seconds:
+    description: How long to wait for the wanted state.
+    type: float
+    default: 30.0
+"""
+
+    SERVER = r"""
+options:
+  address:
+    description: Address of the server.
+    type: str
+    default: 127.0.0.1
+  user:
+    description: ACL user who asks.
+    type: str
+    default: admin
+  password:
+    description: Password of O(user).
+    type: str
+    required: true
+  previous_password:
+    description: Password that O(user) had before, tried where the new one is not yet known.
+    type: str
+    default: ""
+  acl:
+    description:
+      - Content of the server's ACL file. Users that differ are set, and users that it does not name are deleted.
+      - No user is touched when it is empty. C(ACL LOAD) is never used, because Redis 7.0 then disconnects every client.
+    type: str
+    default: ""
+  definition_paths:
+    description: Files on this host that the server reads only when it starts, such as its unit. A restart is required when one is newer than the process.
+    type: list
+    elements: path
+    default: []
+  wait_seconds:
+    description: How long the server may take to answer.
+    type: float
+    default: 30.0
+"""

@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import socket
+import time
+import typing as t
+
+# Reasons why a node gave no answer; "refused" means that its host lives and nothing listens there.
+REFUSED = "refused"
+TIMEOUT = "timeout"
+DENIED = "denied"
+ERROR = "error"
+
+_DENIED_CODES = ("WRONGPASS", "NOAUTH", "NOPERM", "DENIED")
+
+
+class ReplyError(Exception):
+    """An error that the server replied."""
+
+    @property
+    def code(self) -> str:
+        """Return the first word of the error, such as C(NOAUTH)."""
+        return str(self).split(" ", 1)[0]
+
+
+class Unavailable(Exception):
+    """A server that cannot be used; ``reason`` says in one word why."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RedisClient:
+    """The few lines of the Redis protocol that the modules need.
+
+    It depends on Python alone, so that a host can be asked about before any package is installed on it.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float = 2.0) -> None:
+        self.host = host
+        self.port = port
+        self.timeout = timeout
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except ConnectionRefusedError as exc:
+            raise Unavailable(REFUSED, f"{self.name}: nothing listens there") from exc
+        except OSError as exc:
+            raise Unavailable(TIMEOUT, f"{self.name}: {exc}") from exc
+        self._reader = self._socket.makefile("rb")
+
+    @property
+    def name(self) -> str:
+        """Return the address for messages."""
+        return f"{self.host}:{self.port}"
+
+    def __enter__(self) -> "RedisClient":
+        return self
+
+    def __exit__(self, *unused: t.Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        try:
+            self._reader.close()
+            self._socket.close()
+        except OSError:
+            pass
+
+    def login(self, username: str, passwords: t.Sequence[str]) -> None:
+        """Authenticate with the first password that is accepted.
+
+        :raises Unavailable: when none is.
+        """
+        error: Exception | None = None
+        for password in passwords:
+            try:
+                self.command("AUTH", username, password)
+                return
+            except ReplyError as exc:
+                error = exc
+        if error is not None:
+            raise Unavailable(DENIED, f"{self.name}: user {username} is refused ({error})")
+
+    def command(self, *words: t.Any) -> t.Any:
+        """Send one command and return its reply.
+
+        :raises ReplyError: when the server replies with an error.
+        :raises Unavailable: when the connection breaks or times out.
+        """
+        return self.transaction([words])[0]
+
+    def transaction(self, commands: t.Sequence[t.Sequence[t.Any]]) -> list[t.Any]:
+        """Send commands in one write and return their replies.
+
+        :raises ReplyError: for the first reply that is an error.
+        """
+        try:
+            self._socket.sendall(b"".join(encode(words) for words in commands))
+            replies = [self._read() for unused in commands]
+        except OSError as exc:
+            raise Unavailable(TIMEOUT, f"{self.name}: {exc}") from exc
+        for reply in replies:
+            # EXEC hides the errors of its commands in its reply.
+            for part in reply if isinstance(reply, list) else [reply]:
+                if isinstance(part, ReplyError):
+                    raise part
+        return replies
+
+    def _read(self) -> t.Any:
+        line = self._reader.readline()
+        if not line.endswith(b"\r\n"):
+            raise OSError("the connection was closed")
+        kind, rest = line[:1], line[1:-2].decode("utf-8", "replace")
+        if kind == b"-":
+            return ReplyError(rest)
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            length = int(rest)
+            return None if length < 0 else self._reader.read(length + 2)[:-2].decode("utf-8", "replace")
+        if kind == b"*":
+            return [self._read() for unused in range(int(rest))] if int(rest) >= 0 else None
+        return rest
+
+
+def encode(words: t.Sequence[t.Any]) -> bytes:
+    """Return a command in the protocol's form."""
+    parts = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def pairs(flat: t.Sequence[t.Any]) -> dict[str, t.Any]:
+    """Turn a flat reply of names and values into a dictionary."""
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def parse_info(text: str) -> dict[str, str]:
+    """Return the fields of an C(INFO) reply."""
+    lines = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    return {key: value for key, value in lines}
+
+
+def replicas(info: dict[str, str]) -> list[dict[str, str]]:
+    """Return the replicas that a master lists in C(INFO replication)."""
+    found = []
+    for index in range(int(info.get("connected_slaves", 0))):
+        fields = info.get(f"slave{index}", "")
+        found.append(dict(part.split("=", 1) for part in fields.split(",") if "=" in part))
+    return found
+
+
+def open_client(host: str, port: int, username: str, passwords: t.Sequence[str], timeout: float = 2.0, wait: float = 0) -> RedisClient:
+    """Connect and log in; wait up to ``wait`` seconds for a server that is starting.
+
+    :raises Unavailable: when the server cannot be used in that time.
+    """
+    end = time.monotonic() + wait
+    while True:
+        client: RedisClient | None = None
+        try:
+            client = RedisClient(host, port, timeout)
+            client.login(username, [word for word in passwords if word])
+            client.command("PING")
+            return client
+        except (ReplyError, Unavailable) as exc:
+            if client:
+                client.close()
+            reason = failure(exc)
+            if reason == DENIED or time.monotonic() >= end:
+                raise Unavailable(reason, str(exc) if isinstance(exc, Unavailable) else f"{host}:{port}: {exc}") from exc
+        time.sleep(0.25)
+
+
+def failure(exc: Exception) -> str:
+    """Return the reason for a failure in one word."""
+    if isinstance(exc, Unavailable):
+        return exc.reason
+    if isinstance(exc, ReplyError) and exc.code in _DENIED_CODES:
+        return DENIED
+    return ERROR

@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+import shlex
+import typing as t
+
+# Directives that Redis 7 and 8 refuse to change at run time, or change only where protected settings are enabled.
+IMMUTABLE = frozenset(
+    """
+    aclfile aof_rewrite_cpulist appenddirname appendfilename bgsave_cpulist bio_cpulist cluster-config-file cluster-enabled
+    cluster-port daemonize databases dbfilename dir disable-thp enable-debug-command enable-module-command
+    enable-protected-configs io-threads io-threads-do-reads logfile pidfile rdbchecksum server_cpulist socket-mark-id supervised
+    syslog-enabled syslog-facility syslog-ident tcp-backlog unixsocket unixsocketperm always-show-logo
+    """.split()
+)
+# Directives that are instructions to the parser or belong to the running server, and are no settings to compare.
+SKIPPED = frozenset("include loadmodule rename-command user replicaof slaveof sentinel".split())
+SECRET = frozenset("masterauth requirepass tls-key-file-pass tls-client-key-file-pass".split())
+
+_UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
+_NUMBER = re.compile(r"^(-?\d+)([a-z]*)$")
+_CLASSES = {"replica": "slave"}
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """Return the settings of a Redis configuration file; the last line of a name wins, as in Redis."""
+    settings: dict[str, str] = {}
+    buffers: list[str] = []
+    saves: list[str] = []
+    for line in text.splitlines():
+        words = shlex.split(line, comments=False) if line.strip() and not line.lstrip().startswith("#") else []
+        if not words or words[0].lower() in SKIPPED:
+            continue
+        name, value = words[0].lower(), " ".join(words[1:])
+        if name == "client-output-buffer-limit":
+            buffers += words[1:]
+        elif name == "save":
+            saves = saves + [value] if value else []
+            settings[name] = " ".join(saves)
+        else:
+            settings[name] = value
+    if buffers:
+        settings["client-output-buffer-limit"] = " ".join(buffers)
+    return settings
+
+
+def number(value: str) -> str:
+    """Return a size or number in plain digits, and anything else as it is."""
+    match = _NUMBER.match(value.strip().lower())
+    if not match or match.group(2) not in _UNITS:
+        return value
+    return str(int(match.group(1)) * _UNITS[match.group(2)])
+
+
+def buffer_limits(value: str) -> dict[str, tuple[str, ...]]:
+    """Return the limits of C(client-output-buffer-limit) by class of client."""
+    words = value.split()
+    rows = (words[index : index + 4] for index in range(0, len(words), 4))
+    return {_CLASSES.get(row[0].lower(), row[0].lower()): tuple(number(word) for word in row[1:]) for row in rows if row}
+
+
+def same(name: str, wanted: str, live: str) -> bool:
+    """Tell whether a wanted value and the one that Redis reports mean the same."""
+    if name == "client-output-buffer-limit":
+        current = buffer_limits(live)
+        return all(current.get(kind) == limits for kind, limits in buffer_limits(wanted).items())
+    if wanted == live:
+        return True
+    if name in SECRET:
+        return False
+    return number(wanted).lower() == number(live).lower()
+
+
+def config_diff(wanted: dict[str, str], live: dict[str, str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Compare settings.
+
+    :returns: what to set at run time, what needs a restart, and names that this Redis does not know.
+    """
+    live_changes, restart_changes, unknown = {}, {}, []
+    for name, value in wanted.items():
+        if name not in live:
+            unknown.append(name)
+        elif not same(name, value, live[name]):
+            (restart_changes if name in IMMUTABLE else live_changes)[name] = value
+    return live_changes, restart_changes, unknown
+
+
+def parse_acl(text: str) -> dict[str, list[str]]:
+    """Return the rules of an ACL file by user, in the order of the file."""
+    users = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "user":
+            users[words[1]] = words[2:]
+    return users
+
+
+def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
+    """Return rules in a form in which equal users compare equal, whatever the order of keys or flags."""
+    flags, passwords, keys, channels = {"off"}, set(), set(), set()
+    commands: list[str] = ["-@all"]
+    for rule in rules:
+        word = {"allkeys": "~*", "allchannels": "&*", "allcommands": "+@all", "nocommands": "-@all"}.get(rule, rule)
+        if word in ("on", "off"):
+            flags = (flags - {"on", "off"}) | {word}
+        elif word == "nopass":
+            flags.add(word)
+        elif word == "resetpass":
+            passwords.clear()
+            flags.discard("nopass")
+        elif word == "resetkeys":
+            keys.clear()
+        elif word == "resetchannels":
+            channels.clear()
+        elif word == "reset":
+            flags, passwords, keys, channels, commands = {"off"}, set(), set(), set(), ["-@all"]
+        elif word[0] == "#":
+            passwords.add(word[1:])
+        elif word[0] in "~%":
+            keys.add("~" + word[4:] if word.startswith("%RW~") else word)
+        elif word[0] == "&":
+            channels.add(word)
+        elif word[0] in "+-":
+            commands = _with_command(commands, word)
+    return tuple(sorted(flags)), tuple(sorted(passwords)), tuple(sorted(keys)), tuple(sorted(channels)), tuple(commands)
+
+
+def _with_command(commands: list[str], word: str) -> list[str]:
+    """Add a command rule as Redis does: it replaces what was said before about the same command."""
+    word = word.lower()
+    if word[1:] == "@all":
+        return [word]
+    name = word[1:]
+    return [rule for rule in commands if rule[1:] != name and not rule[1:].startswith(f"{name}|")] + [word]
+
+
+def acl_diff(wanted: dict[str, list[str]], live: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Compare users.
+
+    :returns: users to set with their rules, and users to delete.
+    """
+    changed = {name: rules for name, rules in wanted.items() if name not in live or canonical_rules(live[name]) != canonical_rules(rules)}
+    return changed, sorted(set(live) - set(wanted) - {"default"})
+
+
+def masked(rules: t.Iterable[str]) -> str:
+    """Return rules for a diff, without what could be used to find a password."""
+    return " ".join("#..." if rule.startswith("#") else rule for rule in rules)
+
+
+def immutable_name(error: str) -> str:
+    """Return the setting that a CONFIG SET error calls immutable or protected, or nothing for any other error."""
+    match = re.search(r"argument '([^']+)'.*can't set (?:immutable|protected) config", error)
+    return match.group(1) if match else ""
+
+
+def started_before(paths_changed: t.Iterable[float], started: float) -> bool:
+    """Tell whether a process is older than one of the files it was started from."""
+    return any(changed > started for changed in paths_changed)
+
+
+def parse_sentinel_state(text: str, name: str) -> dict[str, str]:
+    """Return what a Sentinel's state file holds about one master, by option."""
+    settings = {}
+    for line in text.splitlines():
+        words = shlex.split(line) if line.lower().startswith("sentinel ") else []
+        if len(words) >= 4 and words[2] == name:
+            settings[words[1].lower()] = words[3]
+    return settings

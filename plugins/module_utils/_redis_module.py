@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
+
+
+def node_options() -> dict[str, t.Any]:
+    """Return the options by which a module is told about the whole group of brokers."""
+    nodes = {
+        "type": "list",
+        "elements": "dict",
+        "options": {"host": {"type": "str", "required": True}, "address": {"type": "str", "required": True}},
+    }
+    return {
+        "nodes": {**nodes, "required": True},
+        "port": {"type": "int", "default": 6379},
+        "user": {"type": "str", "default": "admin"},
+        "password": {"type": "str", "required": True, "no_log": True},
+        "previous_password": {"type": "str", "default": "", "no_log": True},
+        "sentinel_nodes": nodes,
+        "sentinel_port": {"type": "int", "default": 26379},
+        "sentinel_user": {"type": "str", "default": "admin"},
+        "sentinel_password": {"type": "str", "required": True, "no_log": True},
+        "sentinel_previous_password": {"type": "str", "default": "", "no_log": True},
+        "master_name": {"type": "str", "default": "celery"},
+        "timeout_seconds": {"type": "float", "default": 2.0},
+        "wait_seconds": {"type": "float", "default": 30.0},
+    }
+
+
+def server_options(port: int) -> dict[str, t.Any]:
+    """Return the options by which a module is told about one server."""
+    return {
+        "address": {"type": "str", "default": "127.0.0.1"},
+        "port": {"type": "int", "default": port},
+        "user": {"type": "str", "default": "admin"},
+        "password": {"type": "str", "required": True, "no_log": True},
+        "previous_password": {"type": "str", "default": "", "no_log": True},
+        "acl": {"type": "str", "default": "", "no_log": True},
+        "definition_paths": {"type": "list", "elements": "path", "default": []},
+        "wait_seconds": {"type": "float", "default": 30.0},
+    }
+
+
+def services(params: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
+    """Return the two services that :func:`node_options` describe."""
+    redis = rt.Service(params["nodes"], params["port"], params["user"], [params["password"], params["previous_password"]])
+    sentinel_nodes = params["nodes"] if params["sentinel_nodes"] is None else params["sentinel_nodes"]
+    sentinel_passwords = [params["sentinel_password"], params["sentinel_previous_password"]]
+    return redis, rt.Service(sentinel_nodes, params["sentinel_port"], params["sentinel_user"], sentinel_passwords)
+
+
+def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
+    """Open the server that :func:`server_options` describe, while it may still be starting."""
+    passwords = [params["password"], params["previous_password"]]
+    return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"])
+
+
+def process_start(pid: int) -> float:
+    """Return when a process of this host was started, in seconds of the wall clock, unmoved by clock corrections since boot."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
+        ticks = int(handle.read().rsplit(")", 1)[1].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
+
+
+def newer_files(pid: int, paths: t.Iterable[str]) -> list[str]:
+    """Return the files that were changed after a process was started from them."""
+    started = process_start(pid)
+    return [path for path in paths if os.path.exists(path) and os.stat(path).st_mtime > started]
+
+
+def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
+    """Return the users of a running server by name."""
+    return {words[1]: words[2:] for words in (line.split() for line in client.command("ACL", "LIST"))}

@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: redis_config
+short_description: Bring a running Redis to its configuration file without restarting it
+version_added: "1.0.0"
+description:
+  - Compares the settings and ACL users of a running Redis with the content of its files, and changes what differs
+    with C(CONFIG SET) and C(ACL SETUSER), which disconnect nobody.
+  - Settings that Redis changes only at its start are reported in RV(restart_keys) and left alone.
+  - Says nothing about C(replicaof), which belongs to Sentinel.
+  - A setting that is removed from the file keeps its last value, because nothing says what it should be now.
+extends_documentation_fragment:
+  - multinode.celery.brokers.server
+options:
+  port:
+    description: Port of the server.
+    type: int
+    default: 6379
+  config:
+    description: Content of the configuration file, without secrets.
+    type: str
+    default: ""
+  replication_user:
+    description: User as whom this Redis follows a master (C(masteruser)).
+    type: str
+  replication_password:
+    description: Password of O(replication_user) (C(masterauth)).
+    type: str
+attributes:
+  check_mode:
+    description: Reports what would be changed. A server that does not run yet counts as up to date.
+    support: full
+  diff_mode:
+    description: Shows settings and rules, never passwords or their hashes.
+    support: full
+author:
+  - multinode.celery contributors (@multinode)
+"""
+
+EXAMPLES = r"""
+- name: Apply the settings to the running Redis
+  multinode.celery.redis_config:
+    address: "{{ redis_address }}"
+    password: "{{ redis_admin_password }}"
+    config: "{{ lookup('ansible.builtin.template', 'etc/redis-broker/redis.conf.j2') }}"
+    acl: "{{ lookup('ansible.builtin.template', 'etc/redis-broker/users.acl.j2') }}"
+  register: applied
+"""
+
+RETURN = r"""
+settings:
+  description: Names of the settings changed at run time.
+  type: list
+  elements: str
+  returned: always
+users:
+  description: Names of the ACL users set or deleted.
+  type: list
+  elements: str
+  returned: always
+restart_keys:
+  description: Settings that differ and that Redis takes over only at its start.
+  type: list
+  elements: str
+  returned: always
+restart_paths:
+  description: Files of O(definition_paths) that are newer than the process.
+  type: list
+  elements: str
+  returned: always
+restart_required:
+  description: Whether RV(restart_keys) or RV(restart_paths) names anything.
+  type: bool
+  returned: always
+unknown_keys:
+  description: Settings of the file that this version of Redis does not report.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+
+
+def wanted_settings(params: dict[str, t.Any]) -> dict[str, str]:
+    """Return the settings that the task asks for."""
+    wanted = conf.parse_config(params["config"])
+    if params["replication_user"] is not None:
+        wanted["masteruser"] = params["replication_user"]
+    if params["replication_password"] is not None:
+        wanted["masterauth"] = params["replication_password"]
+    return wanted
+
+
+def set_settings(client: rc.RedisClient, changes: dict[str, str], restart: dict[str, str]) -> None:
+    """Set all changes in one command; move to ``restart`` what this version turns out not to change at run time."""
+    while changes:
+        try:
+            client.command("CONFIG", "SET", *[word for pair in changes.items() for word in pair])
+            return
+        except rc.ReplyError as exc:
+            name = conf.immutable_name(str(exc))
+            if name not in changes:
+                raise
+            restart[name] = changes.pop(name)
+
+
+def set_users(client: rc.RedisClient, changes: dict[str, list[str]], removed: list[str]) -> None:
+    """Set and delete ACL users; each is replaced in one step, so none has other rights in between."""
+    for name, rules in changes.items():
+        client.command("ACL", "SETUSER", name, "reset", *rules)
+    if removed:
+        client.command("ACL", "DELUSER", *removed)
+
+
+def setting_lines(settings: dict[str, str]) -> str:
+    """Return settings as text for a diff, without secrets."""
+    lines = (f"{name} {'...' if name in conf.SECRET else value}\n" for name, value in sorted(settings.items()))
+    return "".join(lines)
+
+
+def user_lines(users: dict[str, list[str]], names: t.Iterable[str]) -> str:
+    """Return ACL users as text for a diff, without hashes."""
+    return "".join(f"user {name} {conf.masked(users[name])}\n" for name in sorted(names) if name in users)
+
+
+def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    """Compare, change unless in check mode, and return the module's result."""
+    live = rc.pairs(client.command("CONFIG", "GET", "*"))
+    changes, restart, unknown = conf.config_diff(wanted_settings(params), live)
+    acl_wanted, acl_live = conf.parse_acl(params["acl"]), rm.live_acl(client)
+    users, removed = conf.acl_diff(acl_wanted, acl_live) if acl_wanted else ({}, [])
+    if not check_mode:
+        set_settings(client, changes, restart)
+        set_users(client, users, removed)
+        # What Redis itself finds equal was no change, however differently it was written.
+        live_after, acl_after = rc.pairs(client.command("CONFIG", "GET", "*")), rm.live_acl(client)
+        changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
+        users = {name: acl_after[name] for name in users if acl_after.get(name) != acl_live.get(name)}
+    pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
+    paths = rm.newer_files(pid, params["definition_paths"])
+    touched = [*users, *removed]
+    return {
+        "changed": bool(changes or touched),
+        "settings": sorted(changes),
+        "users": sorted(touched),
+        "restart_keys": sorted(restart),
+        "restart_paths": paths,
+        "restart_required": bool(restart or paths),
+        "unknown_keys": sorted(unknown),
+        "diff": {
+            "before": setting_lines({name: live[name] for name in changes}) + user_lines(acl_live, touched),
+            "after": setting_lines(changes) + user_lines(users, touched),
+        },
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **rm.server_options(6379),
+            "config": {"type": "str", "default": ""},
+            "replication_user": {"type": "str"},
+            "replication_password": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        with rm.open_server(module.params if not module.check_mode else {**module.params, "wait_seconds": 0}) as client:
+            result = apply(client, module.params, module.check_mode)
+    except rc.Unavailable as exc:
+        if not (module.check_mode and exc.reason == rc.REFUSED):
+            module.fail_json(msg=f"Redis cannot be asked for its settings: {exc}")
+        result = {"changed": False, "settings": [], "users": [], "restart_keys": [], "restart_paths": []}
+        result.update(restart_required=False, unknown_keys=[], msg="Redis does not run yet, and will start with these settings")
+    except rc.ReplyError as exc:
+        module.fail_json(msg=f"Redis refuses a setting or a user: {exc}")
+    if result["unknown_keys"]:
+        module.warn("This Redis does not know: " + ", ".join(result["unknown_keys"]))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
