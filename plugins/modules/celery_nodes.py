@@ -1,0 +1,325 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: celery_nodes
+short_description: Bring all Celery worker nodes of a host to the wanted state
+version_added: "1.0.0"
+description:
+  - Starts missing nodes, restarts nodes that run something else than what is deployed, and drains, stops
+    and removes nodes that are no longer wanted, of either service manager, in one module run.
+  - A node is restarted when its main process is older than its definition or than one of O(restart_paths).
+    The state of the host decides, so a run that was interrupted is finished by the next one.
+  - Nodes are stopped and started side by side. A started node counts as ready when its log says so.
+options:
+  manager:
+    description: Service manager that runs the nodes.
+    type: str
+    choices: [systemd, supervisor]
+    required: true
+  nodes:
+    description:
+      - Wanted nodes, as the filter P(multinode.celery.celery_nodes#filter) returns them.
+      - The keys C(name), C(log_file) and C(log_level) are used.
+    type: list
+    elements: dict
+    required: true
+  restart_paths:
+    description: Files and links besides the definition that a node reads when it starts; missing ones are ignored.
+    type: list
+    elements: path
+    default: []
+  changed_paths:
+    description: Paths that earlier tasks changed; in check mode they are not newer than the processes yet.
+    type: list
+    elements: path
+    default: []
+  start_timeout_seconds:
+    description: How long a started node may take until it is ready, in seconds.
+    type: int
+    default: 120
+  stop_timeout_seconds:
+    description: How long the manager waits before it kills a stopping node, in seconds.
+    type: int
+    default: 360
+  prefix:
+    description: What the names of units and programs of worker nodes begin with; all others are left alone.
+    type: str
+    default: celery-worker-
+  unit_directory:
+    description: Directory of the units.
+    type: path
+    default: /etc/systemd/system
+  program_directory:
+    description: Directory of the supervisor programs.
+    type: path
+    default: /etc/supervisor/conf.d
+  supervisor_socket:
+    description: Socket of supervisor.
+    type: path
+    default: /run/supervisor.sock
+attributes:
+  check_mode:
+    description: Can run in check mode and return changed status prediction without modifying the target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed, when in diff mode.
+    support: full
+author:
+  - multinode.celery contributors (@multinode)
+seealso:
+  - plugin: multinode.celery.celery_nodes
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Bring the nodes to their wanted state
+  multinode.celery.celery_nodes:
+    manager: systemd
+    nodes: "{{ celery_worker_pools | multinode.celery.celery_nodes(inventory_hostname, 4) }}"
+    restart_paths:
+      - /etc/celery/proj/celeryconfig.py
+      - /opt/celery/proj/current
+"""
+
+RETURN = r"""
+started:
+  description: Nodes that did not run and were started.
+  returned: always
+  type: list
+  elements: str
+restarted:
+  description: Nodes that ran something else than what is deployed.
+  returned: always
+  type: list
+  elements: str
+removed:
+  description: Nodes that were drained, stopped and removed.
+  returned: always
+  type: list
+  elements: str
+unchanged:
+  description: Nodes that were left alone.
+  returned: always
+  type: list
+  elements: str
+reasons:
+  description: For each restarted node the path that is newer than its process.
+  returned: always
+  type: dict
+seconds:
+  description: How long stopping and starting took, in seconds.
+  returned: always
+  type: float
+"""
+
+import os
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import (
+    Manager,
+    ManagerError,
+    State,
+    Supervisor,
+    Systemd,
+)
+from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, redact, started_at, tail
+
+READY_MARK = b" ready."
+# Without a line in the log (a level above INFO) a node that lives this long has got past its imports.
+SILENT_SECONDS = 8
+LOOK_SECONDS = 0.4
+# One failure may be a race with another program; several in a row are not.
+FAILED_LOOKS = 5
+
+
+class Plan(t.NamedTuple):
+    """What has to be done to the nodes of a host."""
+
+    start: list[str]
+    restart: list[str]
+    remove: list[str]
+    move: list[str]
+    unchanged: list[str]
+    reasons: dict[str, str]
+
+
+def make_plan(
+    wanted: t.Sequence[str],
+    own: t.Mapping[str, int | None],
+    other: t.Mapping[str, int | None],
+    stale: t.Callable[[str, int | None], str | None],
+) -> Plan:
+    """Compare the wanted nodes with those that the chosen and the other manager have (name to main process)."""
+    plan = Plan([], [], [name for name in sorted({*own, *other}) if name not in wanted], [], [], {})
+    for name in wanted:
+        if name in other:
+            plan.move.append(name)
+        process = own.get(name)
+        reason = stale(name, process) if process else None
+        if not process:
+            plan.start.append(name)
+        elif reason:
+            plan.restart.append(name)
+            plan.reasons[name] = reason
+        else:
+            plan.unchanged.append(name)
+    return plan
+
+
+def is_ready(log_file: str, offset: int) -> bool:
+    """Tell whether the log grew by Celery's line that the node is ready."""
+    try:
+        # A rotation in between leaves a smaller file.
+        start = offset if os.path.getsize(log_file) >= offset else 0
+        with open(log_file, "rb") as log:
+            log.seek(start)
+            return any(line.rstrip().endswith(READY_MARK) for line in log)
+    except OSError:
+        return False
+
+
+def log_sizes(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iterable[str]) -> dict[str, int]:
+    """Return how long the logs are now."""
+    sizes = {}
+    for name in names:
+        path = nodes[name]["log_file"]
+        sizes[name] = os.path.getsize(path) if os.path.exists(path) else 0
+    return sizes
+
+
+def wait_until_ready(
+    manager: Manager, nodes: t.Mapping[str, t.Mapping[str, t.Any]], offsets: t.Mapping[str, int], timeout: int
+) -> dict[str, str]:
+    """Wait for all nodes at once; return the ones that failed with the reason."""
+    deadline = time.monotonic() + timeout
+    waiting = set(offsets)
+    failures = dict.fromkeys(waiting, 0)
+    failed: dict[str, str] = {}
+    while waiting:
+        states = manager.states()
+        for name in sorted(waiting):
+            process, failing = states.get(name, State(None, False))
+            if process:
+                silent = nodes[name].get("log_level", "INFO") not in ("INFO", "DEBUG")
+                alive = time.time() - (started_at(process) or time.time())
+                if is_ready(nodes[name]["log_file"], offsets[name]) or (silent and alive >= SILENT_SECONDS):
+                    waiting.discard(name)
+                    continue
+            failures[name] += failing
+            if failures[name] >= FAILED_LOOKS:
+                failed[name] = "does not stay up"
+            elif time.monotonic() > deadline:
+                failed[name] = f"{'is not connected to the broker' if process else 'does not run'} after {timeout} s"
+        waiting -= set(failed)
+        if waiting:
+            time.sleep(LOOK_SECONDS)
+    return failed
+
+
+def apply(
+    manager: Manager, other: Manager, plan: Plan, stale: t.Callable[[str, int | None], str | None], module: AnsibleModule
+) -> None:
+    """Carry the plan out and fail with the last words of nodes that do not come up."""
+    nodes = {node["name"]: node for node in module.params["nodes"]}
+    others = other.definitions()
+    # Two processes of one node name would answer for each other: the old manager's goes first.
+    other.remove([name for name in {*plan.move, *plan.remove} if name in others])
+    offsets = log_sizes(nodes, [*plan.start, *plan.restart])
+    manager.prepare(bool(nodes))
+    # What restarting the manager itself has brought up already needs no second restart.
+    restart = [name for name in plan.restart if stale(name, manager.processes().get(name))]
+    if plan.start or restart:
+        manager.reload()
+    # The rest of the removals may take as long as a drain, so they run beside the starts.
+    mine = {*manager.definitions(), *manager.processes()}
+    leaving = manager.begin_remove([name for name in plan.remove if name in mine])
+    running = manager.processes()
+    manager.bring_up([name for name in plan.start if name not in running], restart)
+    failed = wait_until_ready(manager, nodes, offsets, module.params["start_timeout_seconds"])
+    manager.end_remove(leaving)
+    if failed:
+        words = [
+            f"node {name} {reason}; its last log lines:\n"
+            + redact("\n".join([manager.output(name), tail(nodes[name]["log_file"], 15)]).strip())
+            for name, reason in sorted(failed.items())
+        ]
+        module.fail_json(msg="\n".join(words), failed_nodes=sorted(failed))
+
+
+def main() -> None:
+    """Module entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "manager": {"type": "str", "choices": ["systemd", "supervisor"], "required": True},
+            "nodes": {"type": "list", "elements": "dict", "required": True},
+            "restart_paths": {"type": "list", "elements": "path", "default": []},
+            "changed_paths": {"type": "list", "elements": "path", "default": []},
+            "start_timeout_seconds": {"type": "int", "default": 120},
+            "stop_timeout_seconds": {"type": "int", "default": 360},
+            "prefix": {"type": "str", "default": "celery-worker-"},
+            "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
+            "program_directory": {"type": "path", "default": "/etc/supervisor/conf.d"},
+            "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    stop = params["stop_timeout_seconds"]
+    systemd = Systemd(params["unit_directory"], params["prefix"], stop)
+    supervisor = Supervisor(params["program_directory"], params["prefix"], stop, params["supervisor_socket"])
+    manager, other = (systemd, supervisor) if params["manager"] == "systemd" else (supervisor, systemd)
+    wanted = [node["name"] for node in params["nodes"]]
+    begin = time.monotonic()
+
+    def stale(name: str, process: int | None) -> str | None:
+        if not process:
+            return "does not run"
+        paths = [manager.definition(name), *manager.own_paths(), *params["restart_paths"]]
+        changed = [path for path in paths if path in params["changed_paths"]]
+        if module.check_mode and changed:
+            return changed[0]
+        return newer_path(process, paths)
+
+    try:
+        running = manager.processes()
+        own = {name: running.get(name) for name in {*manager.definitions(), *running}}
+        outdated = {name: other.processes().get(name) for name in other.definitions()}
+        plan = make_plan(wanted, own, outdated, stale)
+        disabled = manager.not_enabled(wanted)
+        changed = any([plan.start, plan.restart, plan.remove, plan.move, disabled])
+        if changed and not module.check_mode:
+            # First, so that a node is enabled even where it does not come up now.
+            manager.enable(disabled)
+            apply(manager, other, plan, stale, module)
+    except ManagerError as error:
+        module.fail_json(msg=redact(str(error)))
+
+    result: dict[str, t.Any] = {
+        "changed": changed,
+        "started": plan.start,
+        "restarted": plan.restart,
+        "removed": plan.remove,
+        "unchanged": plan.unchanged,
+        "reasons": plan.reasons,
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    if module._diff:
+        before = {**outdated, **own}
+        result["diff"] = {
+            "before": "".join(f"{name}: {'running' if before[name] else 'stopped'}\n" for name in sorted(before)),
+            "after": "".join(
+                f"{name}: running{' (restarted)' if name in plan.restart else ''}\n" for name in sorted(wanted)
+            ),
+        }
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
