@@ -126,3 +126,15 @@ def test_main_only_imports(role: pathlib.Path) -> None:
     tasks = load(role / "tasks/main.yml") or []
     imports = {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks", "ansible.builtin.import_role"}
     assert [task.get("name") for task in tasks if not imports & task.keys()] == []
+
+
+def test_an_input_of_several_roles_is_the_same_in_each(role: pathlib.Path) -> None:
+    mine = options_of(role)
+    others = {other.name: options_of(other) for other in ROLES if other != role}
+    differing = [
+        f"{name} in {other}"
+        for other, options in others.items()
+        for name in mine.keys() & options.keys()
+        if any(mine[name].get(key) != options[name].get(key) for key in ("type", "default", "required", "choices"))
+    ]
+    assert differing == []
