@@ -193,8 +193,9 @@ def unpack(archive: str, target: str) -> None:
     """
     if tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
-            # Debian 12's Python has no extraction filters; what they refuse is refused here, too.
-            tar.extractall(target, members=[safe_member(member, target) for member in tar])
+            # Debian 12's Python has no extraction filters; what they refuse is refused by safe_member, too.
+            extra: dict[str, t.Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            tar.extractall(target, members=[safe_member(member, target) for member in tar], **extra)
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(target)

@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: unit_running
+short_description: Keep a systemd service running with what it is configured to run
+version_added: "1.0.0"
+description:
+  - Enables and starts a service, and restarts it when its main process is older than any of the given paths.
+  - A restart therefore depends on the state of the host alone. One that a former run of the playbook owed, because it was
+    interrupted after the files were written, is made up for.
+  - systemd reads its units again where they changed.
+options:
+  name:
+    description: Name of the service.
+    type: str
+    required: true
+  restart_paths:
+    description:
+      - Files and links that the service reads when it starts. Of a link the link itself counts, not what it points to.
+      - A path that does not exist is passed over.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Can run in check mode and say whether the service would be started or restarted.
+    support: full
+  diff_mode:
+    description: Does not show differences.
+    support: none
+author:
+  - multinode.celery contributors (@multinode)
+"""
+
+EXAMPLES = r"""
+- name: Run the scheduler with what is configured
+  multinode.celery.unit_running:
+    name: celery-beat.service
+    restart_paths:
+      - /etc/systemd/system/celery-beat.service
+      - /opt/celery/proj/current
+"""
+
+RETURN = r"""
+action:
+  description: What was done, V(started), V(restarted), V(enabled) or V(none).
+  returned: always
+  type: str
+newer_paths:
+  description: The paths that were newer than the main process.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def started_at(stat_line: str, ticks_per_second: int, since_boot: float, now: float) -> float:
+    """Return the time at which a process began, from its line in C(/proc/<pid>/stat)."""
+    # The name of the program may hold spaces and brackets, so fields are counted after the last bracket.
+    ticks = int(stat_line.rpartition(")")[2].split()[19])
+    return now - (since_boot - ticks / ticks_per_second)
+
+
+def newer_than(paths: list[str], moment: float) -> list[str]:
+    """Return the paths that changed after a moment."""
+    return [path for path in paths if os.path.lexists(path) and os.lstat(path).st_mtime > moment]
+
+
+def decide(active: bool, enabled: bool, newer: list[str]) -> str:
+    """Return what has to be done to a service."""
+    if not active:
+        return "started"
+    if newer:
+        return "restarted"
+    return "none" if enabled else "enabled"
+
+
+class Unit:
+    """A service of systemd."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.name = module.params["name"]
+
+    def systemctl(self, *arguments: str) -> str:
+        """Run systemctl and fail with what it says."""
+        code, out, err = self.module.run_command(["systemctl", *arguments])
+        if code:
+            self.module.fail_json(msg=f"systemctl {' '.join(arguments)} failed: {err.strip() or out.strip()}")
+        return out
+
+    def properties(self) -> dict[str, str]:
+        """Return what systemd knows of the service."""
+        wanted = "LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+        return dict(line.split("=", 1) for line in self.systemctl("show", self.name, f"--property={wanted}").splitlines() if "=" in line)
+
+    def newer_paths(self, pid: int) -> list[str]:
+        """Return the paths that changed after the main process began."""
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                line = file.read()
+        except OSError:
+            return []
+        begun = started_at(line, os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+        return newer_than(self.module.params["restart_paths"], begun)
+
+    def apply(self, action: str, enabled: bool, reload: bool) -> None:
+        """Do what was decided."""
+        if reload:
+            self.systemctl("daemon-reload")
+        if not enabled:
+            self.systemctl("enable", "--quiet", self.name)
+        if action in ("started", "restarted"):
+            # A failed unit keeps its counter of attempts, which would delay this one.
+            self.module.run_command(["systemctl", "reset-failed", self.name])
+            self.systemctl("restart", self.name)
+
+
+def main() -> None:
+    """Bring the service to its wanted state."""
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "str", "required": True}, "restart_paths": {"type": "list", "elements": "str", "default": []}},
+        supports_check_mode=True,
+    )
+    unit = Unit(module)
+    found = unit.properties()
+    active = found.get("ActiveState") in ("active", "activating", "reloading")
+    enabled = found.get("UnitFileState") == "enabled"
+    newer = unit.newer_paths(int(found.get("MainPID") or 0)) if active else []
+    action = decide(active, enabled, newer)
+    reload = found.get("NeedDaemonReload") == "yes" or found.get("LoadState") == "not-found"
+    if not module.check_mode and (action != "none" or reload):
+        unit.apply(action, enabled, reload)
+    module.exit_json(changed=action != "none", action=action, newer_paths=newer)
+
+
+if __name__ == "__main__":
+    main()
