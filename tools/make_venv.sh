@@ -1,17 +1,10 @@
 #!/bin/bash
-# Makes .venv with the locked tools, the collections that the tests need, and a tree in which this checkout
-# stands under its own name. Does nothing when all of it is there already.
+# Makes .venv with the locked tools and fetches the collections that the lab needs. Does nothing when both are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=$(cat requirements/dev.txt requirements/collections.txt "$0" | sha256sum | cut -c1-16)
 
-link_checkout() {
-  mkdir -p .ansible/collections/ansible_collections/multinode
-  ln -sfn "$PWD" .ansible/collections/ansible_collections/multinode/celery
-}
-
 if [ "$(cat .venv/.made-from 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c 'import ansible' 2>/dev/null; then
-  link_checkout
   exit 0
 fi
 
@@ -56,5 +49,4 @@ trees = tuple(f"ansible_collections/community/{name}/" for name in ("docker", "l
 with zipfile.ZipFile(wheel) as archive:
     archive.extractall(target, [name for name in archive.namelist() if name.startswith(trees)])
 PYTHON
-link_checkout
 echo "$wanted" >.venv/.made-from
