@@ -1,0 +1,150 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: celery_canary
+short_description: Prove that every worker executes tasks of every queue that it consumes
+version_added: "1.0.0"
+description:
+  - Sends the task C(multinode.canary) through each queue until every expected node has answered on it.
+  - Runs in the virtual environment of the deployed release, with its configuration and as its user.
+    One run on one host reaches every node of the environment.
+  - Canaries wait their turn behind the tasks that are in a queue; those that nobody takes in time expire.
+options:
+  app_name:
+    description: Name of the application, as in C(celery_app_name).
+    type: str
+    required: true
+  app_root:
+    description: Directory that holds the releases of all applications.
+    type: path
+    default: /opt/celery
+  user:
+    description: User that runs the application's programs.
+    type: str
+    default: celery
+  nodes:
+    description:
+      - Nodes that must answer, as the filter P(multinode.celery.celery_nodes#filter) returns them.
+      - The keys C(node), C(host) and C(queues) are used.
+    type: list
+    elements: dict
+    required: true
+  timeout_seconds:
+    description: How long all canaries together may take, in seconds.
+    type: float
+    default: 30.0
+attributes:
+  check_mode:
+    description: Can run in check mode and return changed status prediction without modifying the target.
+    support: none
+  diff_mode:
+    description: Will return details on what has changed, when in diff mode.
+    support: none
+author:
+  - multinode.celery contributors (@multinode)
+"""
+
+EXAMPLES = r"""
+- name: Send a canary through every queue of every worker
+  multinode.celery.celery_canary:
+    app_name: proj
+    nodes:
+      - {node: video@cpu-1, host: cpu-1, queues: [video_processing]}
+"""
+
+RETURN = r"""
+rows:
+  description: One row for each queue of each node; a node that answered without being expected has a row that is not ok.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {"queue": "video_processing", "node": "video@cpu-1", "host": "cpu-1", "seconds": 0.112, "ok": true}
+table:
+  description: The rows as lines of text.
+  returned: always
+  type: list
+  elements: str
+failures:
+  description: Canaries that failed or expired.
+  returned: always
+  type: list
+  elements: str
+sent:
+  description: Number of canaries sent.
+  returned: always
+  type: int
+seconds:
+  description: How long it took, in seconds.
+  returned: always
+  type: float
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, ClientError, ask
+
+COLUMNS = ("queue", "node", "host", "seconds", "ok")
+
+
+def expected_answers(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, dict[str, str]]:
+    """Return for each queue the nodes that consume it with their hosts."""
+    queues: dict[str, dict[str, str]] = {}
+    for node in nodes:
+        for queue in node["queues"]:
+            queues.setdefault(queue, {})[node["node"]] = node["host"]
+    return queues
+
+
+def render_table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Return the rows as aligned lines with a heading."""
+
+    def cell(row: t.Mapping[str, t.Any], column: str) -> str:
+        value = row[column]
+        if column == "seconds":
+            return "-" if value is None else f"{value:.2f}"
+        if column == "ok":
+            return "yes" if value else "NO"
+        return str(value)
+
+    cells = [list(COLUMNS), *([cell(row, column) for column in COLUMNS] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
+    return [" | ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def main() -> None:
+    """Module entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            **ARGUMENTS,
+            "nodes": {"type": "list", "elements": "dict", "required": True},
+            "timeout_seconds": {"type": "float", "default": 30.0},
+        },
+    )
+    params = module.params
+    try:
+        answer = ask(
+            params,
+            "canary",
+            params["timeout_seconds"],
+            queues=expected_answers(params["nodes"]),
+            timeout_seconds=params["timeout_seconds"],
+        )
+    except (ClientError, KeyError) as error:
+        module.fail_json(msg=str(error))
+    answer["table"] = render_table(answer["rows"])
+    missing = [f"{row['node']} on {row['queue']}" for row in answer["rows"] if not row["ok"]]
+    if missing or not answer["rows"]:
+        module.fail_json(msg=f"no canary, or one from a node that is not expected: {', '.join(missing) or 'no nodes given'}", **answer)
+    # Executed tasks leave nothing behind.
+    module.exit_json(changed=False, **answer)
+
+
+if __name__ == "__main__":
+    main()
