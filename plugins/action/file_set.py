@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"{entry['path']}: give either src or content")
             return entry
         template = self._find_needle("templates", source or f"{entry['path'].lstrip('/')}.j2")
-        entry["content"] = self._render(template, {**task_vars, **variables}, task_vars)
+        entry["content"] = self._render(template, {"ansible_managed": "Ansible managed", **task_vars, **variables}, task_vars)
         return entry
 
     def _render(self, template: str, variables: dict[str, t.Any], task_vars: dict[str, t.Any]) -> str:
