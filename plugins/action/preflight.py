@@ -164,6 +164,8 @@ class ActionModule(ActionBase):
         roles_of: dict[str, dict[str, None]] = {}
         findings: list[Finding] = []
         for group, roles in args["roles"].items():
+            # Its own inputs are checked like everybody's.
+            roles = ["preflight", *roles]
             for role in roles:
                 if not os.path.isdir(os.path.join(COLLECTION, "roles", role)):
                     raise AnsibleActionFail(f"preflight_roles names the role {role!r} for the group {group!r}, which does not exist")
@@ -189,8 +191,9 @@ class ActionModule(ActionBase):
         variables: dict[str, t.Any] = {}
         names: set[str] = set()
         for role in roles:
-            variables.update(self._load(role, "defaults/main.yml"))
-            names.update(self._specs(role))
+            defaults = self._load(role, "defaults/main.yml")
+            variables.update(defaults)
+            names.update(defaults, self._specs(role))
         variables.update(raw)
         for role in roles:
             # Only the role's own names: what stands in vars/ cannot be set from an inventory.
@@ -210,6 +213,7 @@ class ActionModule(ActionBase):
             for role in sorted(host.roles):
                 specs = self._specs(role)
                 if stage == "hosts":
+                    # All others were validated before the facts were there.
                     specs = {name: spec for name, spec in specs.items() if values.needs_facts(name)}
                 given = {name: values[name] for name in specs if name in values}
                 late = {name for name in specs if name in values.waiting or name in values.problems}

@@ -19,7 +19,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     number,
 )
 
-RESERVED_USERS = frozenset({"default", "admin", "replica", "sentinel", "monitoring"})
+OWN_USERS = ("redis_admin_user", "redis_replica_user", "redis_sentinel_user", "redis_monitoring_user")
 KEY_PREFIX = re.compile(r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)*:$")
 # ACL files, environment files and URLs all take these as they are; blanks and quotes end a word in one of them.
 PASSWORD = re.compile(r"^[!-~]+$")
@@ -29,19 +29,15 @@ WEAK_WORD = re.compile(
 )
 NEW_PASSWORD = "Remove it from vault.yml and let ansible-playbook multinode.celery.ops.create_secrets make a new one"
 # One secret each: two of these with one value would let one program act as another.
-SECRETS = {
-    "redis": (
-        "redis_admin_password",
-        "redis_replica_password",
-        "redis_sentinel_user_password",
-        "redis_monitoring_password",
-    ),
-    "redis_sentinel": (
-        "redis_sentinel_admin_password",
-        "redis_sentinel_peer_password",
-        "redis_sentinel_client_password",
-    ),
-}
+SECRETS = (
+    "redis_admin_password",
+    "redis_replica_password",
+    "redis_sentinel_user_password",
+    "redis_monitoring_password",
+    "redis_sentinel_admin_password",
+    "redis_sentinel_peer_password",
+    "redis_sentinel_client_password",
+)
 
 
 def check_groups(inventory: Inventory) -> t.Iterator[Finding]:
@@ -168,7 +164,7 @@ def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t
             f"the key prefix of the environment {name!r} must be letters, digits, '.', '_' or '-' and end with a colon",
             f'Set key_prefix: "{re.sub(r"[^A-Za-z0-9._-]", "", prefix) or name}:"',
         )  # fmt: skip
-    if isinstance(user, str) and user in RESERVED_USERS:
+    if isinstance(user, str) and user in {"default", *(host.get(own) for own in OWN_USERS)}:
         yield Finding(
             "environment_user", "redis_environments", f"user {user}", (host.name,),
             f"the environment {name!r} takes the name of a user that Redis or this collection owns",
@@ -259,16 +255,32 @@ def check_addresses(inventory: Inventory) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
+def check_descriptors(inventory: Inventory) -> t.Iterator[Finding]:
+    """Redis gets the descriptors and the backlog that it asks for."""
+    for host in inventory.having("redis"):
+        clients, files = host.number("redis_maxclients"), host.number("redis_nofile")
+        if clients is not None and files is not None and files < clients + 32:
+            yield Finding(
+                "descriptors", "redis_nofile", str(files), (host.name,),
+                f"Redis needs 32 descriptors beside those of redis_maxclients = {clients}",
+                f"Set it to at least {clients + 32} in {inventory.where('redis')}",
+            )  # fmt: skip
+        backlog = number(host.mapping("redis_config").get("tcp-backlog"))
+        most = number(host.mapping("limits_sysctl").get("net.core.somaxconn"))
+        if backlog is not None and most is not None and most < backlog:
+            yield Finding(
+                "somaxconn", "limits_sysctl", f"net.core.somaxconn {most}", (host.name,),
+                f"the kernel would cut the tcp-backlog of {backlog} in redis_config",
+                f"Set net.core.somaxconn to at least {backlog} in {inventory.where('limits')}",
+            )  # fmt: skip
+
+
 def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     """Passwords are long, no placeholders, and different from each other."""
     least = number(inventory.limits.get("password_length_min")) or 16
     told: set[tuple[str, ...]] = set()
     for host in inventory.hosts:
-        secrets = {
-            name: value
-            for role, names in SECRETS.items() if role in host.roles
-            for name in names if isinstance(value := host.get(name), str)
-        }  # fmt: skip
+        secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
         for entry in host.items("redis_environments") + [host.get("celery_app_environment"), host.get("common_environment")]:
             if isinstance(entry, dict) and isinstance(entry.get("password"), str):
                 secrets.setdefault(f"password of the environment {entry.get('name')}", entry["password"])
@@ -303,5 +315,6 @@ CHECKS: tuple[Check, ...] = (
     check_app_environment,
     check_broker_names,
     check_addresses,
+    check_descriptors,
     check_passwords,
 )

@@ -53,7 +53,9 @@ def children_of(host: Host, pool: dict[str, t.Any]) -> int:
         return max(given, 1)
     if kind == "solo":
         return 1
-    return (host.number("celery_worker_greenlets") or 100) if kind in GREENLETS else number(host.facts.get("processor_nproc")) or 1
+    if kind in GREENLETS:
+        return host.number("celery_worker_greenlets") or 100
+    return number(host.facts.get("processor_nproc")) or 1
 
 
 def memory_of(host: Host, pool: dict[str, t.Any], child_mb: int) -> int:

@@ -144,7 +144,10 @@ def _pool(inventory: Inventory, host: Host, pool: dict[str, t.Any]) -> t.Iterato
         yield finding("pool_queues", "queues []", "this pool would consume nothing", f"List its queues: {remedy}")
     if (number(pool.get("processes", 1)) or 0) < 1:
         yield finding("pool_processes", f"processes {pool.get('processes')}", "a pool has at least one process")
-    concurrency = number(pool.get("concurrency"))
+    given = pool.get("concurrency", "auto")
+    concurrency = number(given)
+    if concurrency is None and given != "auto":
+        yield finding("pool_concurrency", f"concurrency {given}", "it is neither a number nor auto")
     if concurrency is not None and concurrency < 1:
         yield finding("pool_concurrency", f"concurrency {concurrency}", "at least one task must run at a time")
     if kind == "solo" and concurrency is not None and concurrency > 1:

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploys broken inventories with site.yml: each is refused by name, and no host is contacted."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import re
+import sys
+import typing as t
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import inventories  # noqa: E402
+
+REDIS = "group_vars/brokers/redis.yml"
+SENTINEL = "group_vars/brokers/redis_sentinel.yml"
+APP = "group_vars/all/celery_app.yml"
+CPU = "group_vars/workers_cpu/celery_worker.yml"
+IO = "group_vars/workers_io/celery_worker.yml"
+OTHER = {"name": "staging", "vhost": 5, "key_prefix": "staging:", "user": "staging", "password": "Ry2nd7At9kDh4jGm6bTx1bNq"}
+PROD = "{{ common_environment }}"
+PREFORK = {"name": "video", "queues": ["video_processing"], "pool": "prefork"}
+GENERAL = {"name": "general", "queues": ["default"], "pool": "prefork", "concurrency": 2}
+EXPORT = {"name": "export", "queues": ["data_export"], "pool": "gevent"}
+STATIC = {"inventory | Compare the inputs with their specs and with each other"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A change of the prod inventory and what preflight says to it."""
+
+    changes: dict[str, t.Any]
+    message: str
+    facts: dict[str, t.Any] | None = None
+    more: tuple[str, ...] = ()
+
+
+def pools(*entries: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"celery_worker_pools": list(entries)}
+
+
+CASES = {
+    "no-secrets": Case(
+        {"group_vars/all/vault.yml": dict.fromkeys(inventories.SECRETS)},
+        r"\[secret_missing\] vault_environment_password, vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
+    ),
+    "two-sentinels": Case(
+        {"hosts.yml": {"brokers": ["broker-1", "broker-2"]}},
+        r"\[sentinel_few\] number of Sentinels = 2 on broker-1, broker-2: .* at least three, in hosts\.yml",
+    ),
+    "four-sentinels": Case(
+        {"hosts.yml": {"brokers": [f"broker-{number}" for number in range(1, 5)]}},
+        r"\[sentinel_even\] number of Sentinels = 4 on broker-1, broker-2, broker-3, broker-4: an even number",
+    ),
+    "single-node-of-three": Case(
+        {REDIS: {"redis_single_node": True}},
+        r"\[single_node\] redis_single_node = true on broker-1, .*3 hosts are brokers",
+    ),
+    "quorum-out-of-reach": Case(
+        {SENTINEL: {"redis_sentinel_quorum": 4}},
+        r"\[sentinel_quorum\] redis_sentinel_quorum = 4 on broker-1, .*Set it to 2 in group_vars/brokers/redis_sentinel\.yml",
+    ),
+    "one-vhost": Case(
+        {REDIS: {"redis_environments": [PROD, {**OTHER, "vhost": 0}]}},
+        r"\[environment_vhost\] redis_environments = vhost 0 on broker-1, .*'prod' and 'staging'",
+    ),
+    "one-prefix": Case(
+        {REDIS: {"redis_environments": [PROD, {**OTHER, "key_prefix": "prod:"}]}},
+        r"\[environment_key_prefix\] redis_environments = key_prefix prod: on",
+    ),
+    "prefix-within-a-prefix": Case(
+        {REDIS: {"redis_environments": [PROD, {**OTHER, "key_prefix": "prod:eu:"}]}},
+        r"\[environment_key_prefix\] redis_environments = key_prefix prod: on .*beginning of prod:eu:",
+    ),
+    "one-user": Case(
+        {REDIS: {"redis_environments": [PROD, {**OTHER, "user": "prod"}]}},
+        r"\[environment_user\] redis_environments = user prod on",
+    ),
+    "vhost-too-high": Case(
+        {REDIS: {"redis_databases": 4, "redis_environments": [PROD, OTHER]}},
+        r"\[vhost_range\] redis_environments = vhost 5 on .*Set redis_databases to at least 6",
+    ),
+    "prefix-without-colon": Case(
+        {"group_vars/all/common.yml": {"common_environment": {"key_prefix": "prod"}}},
+        r'\[key_prefix\] redis_environments = key_prefix \'prod\' on .*Set key_prefix: "prod:"',
+    ),
+    "unknown-environment": Case(
+        {REDIS: {"redis_environments": [OTHER]}},
+        r"\[environment_unknown\] celery_app_environment = name prod on cpu-1, cpu-2, io-1, scheduler-1: .*only staging",
+    ),
+    "queue-nobody-consumes": Case(
+        {APP: {"celery_app_queues": ["default", "video_processing", "data_export", "reports"]}},
+        r"\[queue_unconsumed\] celery_app_queues = reports on cpu-1, .*no pool of any worker consumes",
+    ),
+    "queue-misspelt": Case(
+        {IO: pools({**EXPORT, "queues": ["data_exports"]})},
+        r"\[queue_unknown\] celery_worker_pools = queue data_exports of the pool export on io-1: .*did you mean 'data_export'\?",
+        more=(r"\[queue_unconsumed\] celery_app_queues = data_export",),
+    ),
+    "queue-with-comma": Case(
+        {APP: {"celery_app_queues": ["default", "video_processing", "data_export", "a,b"]}},
+        r"\[queue_name\] celery_app_queues = 'a,b' on",
+    ),
+    "default-queue-unknown": Case(
+        {APP: {"celery_app_default_queue": "defualt"}},
+        r"\[queue_route\] celery_app_default_queue = defualt on .*did you mean 'default'\?",
+    ),
+    "unknown-pool-type": Case(
+        {IO: pools({**EXPORT, "pool": "gevnet"})},
+        r"\[argument_spec\] celery_worker_pools on io-1: value of pool must be one of: .*got: gevnet",
+    ),
+    "unknown-key-of-a-pool": Case(
+        {IO: pools({**EXPORT, "concurency": 5})},
+        r"\[argument_spec\] celery_worker_pools on io-1: .*concurency.*unsupported|\[argument_spec\] .*[Uu]nsupported.*concurency",
+    ),
+    "pool-twice": Case(
+        {CPU: pools(PREFORK, {**GENERAL, "name": "video"})},
+        r"\[pool_twice\] celery_worker_pools = name video on cpu-1, cpu-2: two pools",
+    ),
+    "node-twice": Case(
+        {CPU: pools({**PREFORK, "processes": 2}, {**GENERAL, "name": "video-2"})},
+        r"\[node_twice\] celery_worker_pools = node video-2 on cpu-1, cpu-2: .*video and video-2",
+    ),
+    "gevent-with-autoscale": Case(
+        {IO: pools({**EXPORT, "autoscale": {"min": 1, "max": 10}})},
+        r"\[pool_autoscale\] celery_worker_pools\[export\] = pool gevent with autoscale on io-1: a gevent pool cannot grow",
+    ),
+    "gevent-not-installed": Case(
+        {APP: {"celery_app_extra_requirements": []}},
+        r"\[greenlets_missing\] celery_app_extra_requirements = \[\] on io-1: .*Add gevent to celery_app_extra_requirements",
+    ),
+    "visibility-below-time-limit": Case(
+        {APP: {"celery_app_visibility_timeout_seconds": 3700}},
+        r"\[visibility_timeout\] celery_app_visibility_timeout_seconds = 3700 on .*Set it above 3900",
+    ),
+    "soft-limit-above-hard": Case(
+        {CPU: pools({**PREFORK, "time_limit_seconds": 60, "soft_time_limit_seconds": 90}, GENERAL)},
+        r"\[time_limits\] celery_worker_pools\[video\]\.time_limit_seconds = 60 on cpu-1, cpu-2: the soft time limit of 90 s",
+    ),
+    "stop-below-drain": Case(
+        {CPU: {"celery_worker_stop_timeout_seconds": 300}},
+        r"\[stop_timeout\] celery_worker_stop_timeout_seconds = 300 on cpu-1, cpu-2: .*Set it above 310",
+    ),
+    "no-channel-error-retry": Case(
+        {APP: {"celery_app_channel_error_retry": False}},
+        r"\[channel_error_retry\] celery_app_channel_error_retry = false on cpu-1, .*NOREPLICAS",
+    ),
+    "more-replicas-than-brokers": Case(
+        {REDIS: {"redis_min_replicas_to_write": 3}},
+        r"\[min_replicas\] redis_min_replicas_to_write = 3 on broker-1, .*refuse every write",
+    ),
+    "weak-password": Case(
+        {"group_vars/all/vault.yml": {"vault_redis_admin_password": "redisadminpassword"}},
+        r"\[password_weak\] redis_admin_password = \(hidden\) on broker-1, ",
+    ),
+    "short-password": Case(
+        {"group_vars/all/vault.yml": {"vault_sentinel_peer_password": "aB3dE6gH9"}},
+        r"\[password_weak\] redis_sentinel_peer_password = \(hidden\) on broker-1, .*shorter than 16",
+    ),
+    "equal-passwords": Case(
+        {"group_vars/all/vault.yml": {"vault_redis_replica_password": "Jp4ev9Tm2cWa6rZd8uNq3kFg"}},
+        r"\[password_equal\] redis_admin_password and redis_replica_password = \(hidden\) on broker-1",
+    ),
+    "no-workers": Case(
+        {"hosts.yml": {"workers": []}},
+        r"\[group_empty\] group workers: the group is empty",
+    ),
+    "group-misspelt": Case(
+        {"hosts.yml": {"brokers": None, "broker": ["broker-1", "broker-2", "broker-3"]}},
+        r"\[group_empty\] group brokers: the group does not exist, did you mean 'broker'\?",
+    ),
+    "one-address": Case(
+        {f"host_vars/{name}.yml": {"redis_address": "192.0.2.11"} for name in ("broker-1", "broker-2")},
+        r"\[address_twice\] redis_address = 192\.0\.2\.11 on broker-1, broker-2",
+    ),
+    "no-number": Case(
+        {REDIS: {"redis_databases": "many"}},
+        r"\[argument_spec\] redis_databases on broker-1, broker-2, broker-3: .*unable to convert to int",
+    ),
+    "variable-missing": Case(
+        {REDIS: {"redis_environments": ["{{ staging_environment }}"]}},
+        r"\[variable_missing\] staging_environment on broker-1, .*redis_environments needs it",
+    ),
+    "everything-at-once": Case(
+        {"hosts.yml": {"brokers": ["broker-1", "broker-2"]}, IO: pools({**EXPORT, "queues": ["nothing"]})},
+        r"inventory, 3 errors\.",
+        more=(r"1\. \[sentinel_few\]", r"2\. \[queue_unconsumed\]", r"3\. \[queue_unknown\]"),
+    ),
+    "too-many-children": Case(
+        {CPU: pools({**PREFORK, "concurrency": 40}, GENERAL)},
+        r"\[concurrency\] celery_worker_pools = 42 prefork children \(video, general\) on cpu-1, cpu-2: the host has 4 cores",
+        facts={},
+    ),
+    "too-much-memory": Case(
+        {CPU: pools({**PREFORK, "max_memory_per_child_mb": 3000}, GENERAL)},
+        r"\[memory\] celery_worker_pools = 12128 MB \(video 12000 MB, general 128 MB\) on cpu-1, cpu-2: the host has 8000 MB",
+        facts={},
+    ),
+    "other-distribution": Case(
+        {},
+        r"\[platform\] distribution = Ubuntu 24 on cpu-2: only Debian 12/13 is supported",
+        facts={"cpu-2": {"distribution": "Ubuntu", "distribution_major_version": "24"}},
+    ),
+    "address-of-another": Case(
+        {"host_vars/broker-3.yml": {"redis_address": "192.0.2.200"}},
+        r"\[address_foreign\] redis_address = 192\.0\.2\.200 on broker-3: the host has no such address, only 192\.0\.2\.13",
+        facts={},
+    ),
+}
+# What must pass, so that a refusal means something.
+GOOD = ("prod", "test", "dev")
+
+
+@pytest.fixture(scope="session")
+def collections() -> str:
+    """The tree in which the checkout stands under its own name."""
+    return next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "multinode", "celery")))
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collections: str
+) -> t.Iterator[dict[str, concurrent.futures.Future[inventories.Run]]]:
+    """All runs that were asked for, as many at a time as there are processors."""
+    parameters = [item.callspec.params for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    names = {given["name"] for given in parameters}
+
+    def run(name: str) -> inventories.Run:
+        path = tmp_path_factory.mktemp(name)
+        if name in GOOD:
+            inventory = inventories.make(path / "inventory", {}, facts={}, base=name)
+            return inventories.play(path, inventory, collections, True, "preflight")
+        case = CASES[name]
+        inventory = inventories.make(path / "inventory", case.changes, case.facts)
+        return inventories.play(path, inventory, collections, case.facts is not None)
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        yield {name: pool.submit(run, name) for name in sorted(names)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_inventory_is_refused(name: str, runs: dict[str, concurrent.futures.Future[inventories.Run]]) -> None:
+    case, run = CASES[name], runs[name].result()
+    assert run.status == 2, run.output
+    for message in (case.message, *case.more):
+        assert re.search(message, run.output), run.output
+    # Nothing but the checks ran, and no connection was tried.
+    names = set(run.tasks)
+    if case.facts is None:
+        names -= STATIC
+        assert "no host was contacted" in run.output
+    else:
+        names -= STATIC | {"set_fact", "hosts | Gather the facts that the roles need", "hosts | Compare the inputs with the facts"}
+    assert {entry for entry in names if not entry.startswith(("Validating arguments", "inventory | End the play"))} == set()
+    assert "UNREACHABLE" not in run.output
+    assert set(re.findall(r"changed=(\d+) +unreachable=(\d+)", run.output)) == {("0", "0")}
+    for secret in inventories.SECRETS.values():
+        assert secret not in run.output
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_shipped_inventory_passes(name: str, runs: dict[str, concurrent.futures.Future[inventories.Run]]) -> None:
+    run = runs[name].result()
+    assert run.status == 0, run.output
+    assert "hosts | Compare the inputs with the facts" in run.tasks
+    assert "WARNING" not in run.output
