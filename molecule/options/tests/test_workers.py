@@ -1,0 +1,119 @@
+"""Both managers, several processes and all kinds of stop, on one host of the test inventory."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import worker_checks as checks
+
+testinfra_hosts = ["ansible://test-1"]
+PROJECT = Path(__file__).resolve().parents[3]
+NODES = ["video", "video-2", "general", "export", "export-2", "leaving"]
+POOLS = [
+    {"name": "video", "queues": ["video_processing"], "processes": 2, "concurrency": 1, "environment": {"MARK": 'a "b" %h'}},
+    {"name": "general", "queues": ["default"], "pool": "threads", "concurrency": 2, "time_limit_seconds": 0},
+    {"name": "export", "queues": ["data_export"], "pool": "gevent", "processes": 2},
+]
+LEAVING = {"name": "leaving", "queues": ["leaving"], "pool": "solo"}
+FAST = {"celery_worker_drain_timeout_seconds": 8, "celery_worker_stop_timeout_seconds": 30, "celery_worker_nofile": 8192}
+
+
+def converge(**variables):
+    """Run the worker role alone on the host; ANSIBLE_INVENTORY names the inventories."""
+    return subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            PROJECT / "playbooks" / "workers.yml",
+            *("--limit", "test-1", "--tags", "celery_worker", "--extra-vars", json.dumps(variables)),
+        ],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def result(host, identity, timeout):
+    """Wait for the result of a task that was sent before."""
+    code = (
+        "import sys; sys.path.insert(0, '/etc/celery/proj')\n"
+        "from celery import Celery\n"
+        "app = Celery('tests'); app.config_from_object('celeryconfig')\n"
+        f"print(app.AsyncResult('{identity}').get(timeout={timeout})['node'])"
+    )
+    return host.check_output(f"sudo -u celery {checks.PYTHON} -P -c {shlex.quote(code)}").strip()
+
+
+@pytest.fixture(name="supervised", scope="module", autouse=True)
+def _supervised():
+    subprocess.run(
+        [Path(sys.executable).with_name("ansible"), "test-1", "--become", "-m", "apt", "-a", "name=supervisor"],
+        cwd=PROJECT,
+        check=True,
+    )
+    converge(celery_worker_manager="supervisor", celery_worker_pools=[*POOLS, LEAVING], **FAST)
+    yield
+    converge()
+
+
+def test_supervisor_runs_each_process_under_its_own_name(host):
+    names = []
+    for node in NODES:
+        process = checks.supervised_process(host, node)
+        names.append(checks.option(checks.arguments(host, process), "--hostname"))
+        checks.assert_limits(host, process, 8192)
+    assert names == [f"{node}@test-1" for node in NODES]
+    environment = host.check_output(f"sudo cat /proc/{checks.supervised_process(host, 'video')}/environ").split("\0")
+    assert 'MARK=a "b" %h' in environment
+
+
+def test_supervisor_is_for_root_only(host):
+    assert host.run("supervisorctl status").rc != 0
+    assert host.check_output("sudo stat -c %a:%U /run/supervisor.sock") == "700:root"
+
+
+def test_a_second_run_changes_nothing(host):
+    recap = converge(celery_worker_manager="supervisor", celery_worker_pools=[*POOLS, LEAVING], **FAST)
+    assert "changed=0" in recap.splitlines()[-2] + recap.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kind", ["finishes", "goes_back"])
+def test_a_stop_during_a_task_loses_nothing(host, kind):
+    # 4 s is within the drain of 8 s, 14 s is not: then the task runs again after the start.
+    (identity,) = checks.send(host, "proj.tasks.long", [4 if kind == "finishes" else 14], "leaving", timeout=0)["ids"]
+    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    host.check_output("sudo supervisorctl stop celery-worker-leaving")
+    if kind == "finishes":
+        assert result(host, identity, 1) == "leaving@test-1"
+    host.check_output("sudo supervisorctl start celery-worker-leaving")
+    assert result(host, identity, 60) == "leaving@test-1"
+
+
+def test_changing_the_manager_moves_nodes_and_drains_those_not_wanted(host):
+    (identity,) = checks.send(host, "proj.tasks.long", [5], "leaving", timeout=0)["ids"]
+    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    converge(celery_worker_manager="systemd", celery_worker_pools=POOLS, **FAST)
+    assert result(host, identity, 1) == "leaving@test-1"
+    assert host.run("sudo supervisorctl status").stdout.strip() == ""
+    assert host.run("ls /etc/supervisor/conf.d/celery-worker-*").rc != 0
+    processes = host.check_output("pgrep --full --exact --list-full '.*--hostname=.*' | grep -c -- --hostname=video@ || true")
+    assert int(processes) >= 1
+    for node in NODES[:-1]:
+        assert host.service(f"celery-worker-{node}").is_running
+        checks.assert_limits(host, checks.main_process(host, node), 8192)
+    assert not host.file("/etc/systemd/system/celery-worker-leaving.service").exists
+
+
+def test_systemd_stop_of_each_kind_gives_running_tasks_back(host):
+    queues = {"video": "video_processing", "export": "data_export", "general": "default"}
+    for node, queue in queues.items():
+        before = checks.main_process(host, node)
+        host.check_output(f"sudo systemctl restart celery-worker-{node}")
+        assert checks.main_process(host, node) != before
+        assert host.check_output(f"systemctl show --property Result --value celery-worker-{node}") == "success"
+        assert checks.send(host, "multinode.canary", [], queue)["answers"]
