@@ -1,0 +1,83 @@
+"""Faults of hosts under load. Bounds on time are generous, machines are noisy; bounds on loss are strict.
+
+The tests depend on each other's order: each breaks the cluster that the one before left healthy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faults
+import pytest
+
+VARIABLES = Path(__file__).resolve().parents[1] / "vars.yml"
+
+# Seconds within which work must go on; the aims are in faults.AIM_GAP and shown in the report as met or not.
+RESUMES_WITHIN = 60
+
+
+def broken(lab, results, kind: str) -> dict:
+    if any(not result.get("old_master_is_replica", True) for result in results.values()):
+        pytest.fail("an earlier fault left the cluster broken")
+    results[kind] = faults.broker_fault(lab, kind)
+    return results[kind]
+
+
+def assert_survived(result: dict) -> None:
+    assert result["all_nodes_resumed"], "a worker node did not resume"
+    assert result["execution_gap_seconds"] <= RESUMES_WITHIN
+    assert result["sender_gap_seconds"] <= RESUMES_WITHIN
+    assert result["accepted"] > 500, "too little load to prove anything"
+    # One message in flight per worker node may vanish between being taken and being noted as unacknowledged.
+    assert result["lost"] <= len(result["consuming_nodes"]), result["lost_seconds_from_fault"]
+    assert result["waiting"] == 0
+    assert result["new_master"] != result["host"]
+    assert result["old_master_is_replica"]
+    assert result["writes_taken_by_old_master"] == 0, result["old_master_answers"]
+    assert sum(result["old_master_answers"].values()) > 20, "the old master was hardly asked"
+
+
+def assert_unchanged(lab, results, kind: str) -> None:
+    result = faults.rerun(lab, ["--extra-vars", f"@{VARIABLES}"])
+    results[f"rerun_{kind}"] = result
+    assert result["exit_code"] == 0, result["output"]
+    assert result["hosts"] >= len(lab.group("all"))
+    assert result["changed"] == 0, result["changed_tasks"]
+    assert result["master_before"] == result["master_after"] == results[kind]["new_master"]
+
+
+def test_killed_master_host(lab, results):
+    """The host dies, its kernel with it."""
+    assert_survived(broken(lab, results, "kill"))
+
+
+def test_playbook_after_kill(lab, results):
+    assert_unchanged(lab, results, "kill")
+
+
+def test_partitioned_master_host(lab, results):
+    """The network is gone: nothing answers, not even with a refusal."""
+    assert_survived(broken(lab, results, "partition"))
+
+
+def test_playbook_after_partition(lab, results):
+    assert_unchanged(lab, results, "partition")
+
+
+def test_hung_master(lab, results):
+    """Redis and its Sentinel stop; the kernel still accepts connections."""
+    assert_survived(broken(lab, results, "hang"))
+
+
+def test_playbook_after_hang(lab, results):
+    assert_unchanged(lab, results, "hang")
+
+
+def test_killed_worker_host(lab, results):
+    """Tasks that a dead host held are executed by another one."""
+    result = results["worker"] = faults.worker_fault(lab)
+    assert result["held_by_killed_host"] > 0
+    assert result["redelivered"] == result["held_by_killed_host"]
+    assert max(result["redelivered_after_seconds"]) <= result["visibility_timeout_seconds"] + 2 * faults.SWEEP + 30
+    assert result["lost"] == 0 and result["waiting"] == 0
+    assert result["node_back_after_seconds"] is not None

@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Break a host of the lab under load and count what became of every task."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from accounting import account, parse_records
+from lab import ROOT, Lab, wait_until
+
+RATE = 100
+QUEUE = "default"
+NOOP = "proj.tasks.noop"
+SLEEP = "proj.tasks.sleep"
+# What the design aims at, in seconds; tests assert wider bounds because machines are noisy.
+AIM_GAP = {"kill": 8, "partition": 8, "hang": 15}
+# A message that a dead worker held is looked for this often, see unacked_restore_interval.
+SWEEP = 10
+
+_KINDS = {
+    "kill": (lambda lab, host: lab.kill(host), lambda lab, host: lab.start(host)),
+    "partition": (lambda lab, host: lab.cut(host), lambda lab, host: lab.join(host)),
+    "hang": (lambda lab, host: lab.signal_brokers(host, "SIGSTOP"), lambda lab, host: lab.signal_brokers(host, "SIGCONT")),
+}
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def setting(lab: Lab, host: str, name: str) -> Any:
+    """A setting of the configuration module as deployed, so that tests follow what was rendered."""
+    return lab.ask(host, "setting", name)["value"]
+
+
+def consuming_nodes(lab: Lab) -> list[str]:
+    return sorted(name for name, queues in lab.ask(scheduler(lab), "nodes")["nodes"].items() if QUEUE in queues)
+
+
+def scheduler(lab: Lab) -> str:
+    return lab.group("schedulers")[0]
+
+
+def recent_executions(lab: Lab, nodes: list[str], since: float) -> int:
+    """Of the nodes, how many executed something after a moment; reads the last lines of each log only."""
+    from accounting import parse_log
+
+    busy = 0
+    for node in nodes:
+        name, host = node.split("@")
+        text = lab.run(host, f"tail -n 40 /var/log/celery/{name}.log", check=False)
+        busy += any(execution.at > since for execution in parse_log(text, node))
+    return busy
+
+
+def settle(lab: Lab, sender: str, seconds: float) -> dict[str, Any]:
+    return lab.ask(sender, "settle", QUEUE, "--seconds", str(seconds), seconds=seconds + 60)
+
+
+def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound: float = 60) -> dict[str, Any]:
+    """Break the master's host under load, wait for the work to go on, bring the host back under load."""
+    strike, mend = _KINDS[kind]
+    sender_host = scheduler(lab)
+    lab.install_agent(sender_host)
+    nodes = consuming_nodes(lab)
+    visibility = setting(lab, sender_host, "visibility_timeout")
+    master = lab.sentinel_master()
+    others = [host for host in lab.group("brokers") if host != master]
+    say(f"{kind}: the master is {master}, {len(nodes)} nodes consume {QUEUE}; sending {RATE} tasks/s")
+
+    sender = lab.agent(
+        sender_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(RATE), "--until-closed",
+        "--seconds", str(before + bound + after + 60),
+    )
+    if wait_until(lambda: len(sender.lines) > RATE, 30, 0.1) is None:
+        raise RuntimeError("the sender does not send: " + "".join(sender.errors)[-2000:])
+    time.sleep(before)
+
+    fault_at = time.time()
+    strike(lab, master)
+    elected = wait_until(
+        lambda: any(lab.master_seen_by(host) not in ("", lab.address(master)) for host in others), bound, 0.2
+    )
+    say(f"{kind}: a new master after {elected and round(elected, 1)} s")
+    resumed = wait_until(
+        lambda: recent_executions(lab, nodes, max(fault_at + 3, time.time() - 3)) == len(nodes), bound, 0.5
+    )
+    say(f"{kind}: every node works again" if resumed is not None else f"{kind}: not every node works again after {bound} s")
+    time.sleep(4)
+
+    # The old master is watched from before it is back until it is a replica: it must not take one write.
+    probe = lab.agent(sender_host, "probe", "--address", lab.address(master), "--seconds", "90", "--until-closed")
+    time.sleep(1)
+    healed_at = time.time()
+    mend(lab, master)
+    joined = wait_until(lambda: lab.is_replica(master), 75)
+    say(f"{kind}: the old master is a replica after {joined and round(joined, 1)} s")
+    time.sleep(max(2.0, after - (time.time() - healed_at)))
+    sender.close()
+    probe.close()
+    sender.wait(90)
+    attempts = Counter(record["outcome"] for record in probe.wait(30) if "outcome" in record)
+
+    # What a failover left unacknowledged comes back after the visibility timeout; the rest is done at once.
+    left = settle(lab, sender_host, visibility + 2 * SWEEP + 10)
+    sends, summary = parse_records(sender.lines)
+    waiting = (left.get("queued") or []) + (left.get("unacked") or [])
+    result = {
+        "fault": kind,
+        "host": master,
+        "new_master": lab.sentinel_master(),
+        "election_seconds": elected and round(elected, 1),
+        "all_nodes_resumed": resumed is not None,
+        "old_master_is_replica": joined is not None,
+        "replica_after_seconds": joined and round(joined, 1),
+        "writes_taken_by_old_master": attempts["accepted"],
+        "old_master_answers": dict(attempts),
+        "consuming_nodes": nodes,
+        "settle_seconds": round(left.get("seconds", -1), 1),
+        "slots_skipped": summary.get("skipped"),
+        "senders_hanging": summary.get("hanging"),
+        **account(sends, lab.executions(), fault_at, healed_at, waiting),
+        "aim_gap_seconds": AIM_GAP[kind],
+    }
+    result["aim_gap_met"] = result["execution_gap_seconds"] <= AIM_GAP[kind]
+    result["aim_lost_met"] = result["lost"] == 0
+    say(summary_line(result))
+    return result
+
+
+def summary_line(result: dict[str, Any]) -> str:
+    keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "execution_gap_seconds", "sender_gap_seconds",
+            "node_gap_seconds", "writes_taken_by_old_master")
+    return f"{result['fault']}: " + ", ".join(f"{key} {result[key]}" for key in keys if key in result)
+
+
+def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
+    """Kill a worker's host while it runs long tasks; count who executed them in the end, and when."""
+    sender_host = scheduler(lab)
+    lab.install_agent(sender_host)
+    visibility = setting(lab, sender_host, "visibility_timeout")
+    nodes = consuming_nodes(lab)
+    victim = nodes[0].split("@")[1]
+    say(f"worker: {count} tasks of {seconds} s to {', '.join(nodes)}; {victim} will be killed")
+    sender = lab.agent(
+        sender_host, "send", "--task", SLEEP, "--args", json.dumps([seconds]), "--queue", QUEUE, "--rate", "20",
+        "--count", str(count), "--seconds", "10",
+    )
+    sends, unused_summary = parse_records([json.dumps(record) for record in sender.wait(60)])
+    ids = {send.task_id for send in sends if not send.error}
+    wait_until(lambda: any(one.task_id in ids for one in lab.executions([victim], "received")), 20)
+    time.sleep(2)
+    fault_at = time.time()
+    lab.kill(victim)
+
+    def unfinished() -> set[str]:
+        return ids - {one.task_id for one in lab.executions()}
+
+    # Redelivered after the visibility timeout at the next sweep, then queued behind each other.
+    bound = visibility + SWEEP + count * seconds / 2 + 30
+    finished = wait_until(lambda: not unfinished(), bound, 2)
+    ended = lab.executions()
+    received = lab.executions(event="received")
+    held = {
+        one.task_id for one in received
+        if one.task_id in ids and one.node.endswith(f"@{victim}")
+        and not any(done.task_id == one.task_id and done.at < fault_at for done in ended)
+    }
+    waits = []
+    for task_id in held:
+        first = min(one.at for one in received if one.task_id == task_id and one.node.endswith(f"@{victim}"))
+        again = [one.at for one in received if one.task_id == task_id and not one.node.endswith(f"@{victim}")]
+        waits += [min(again) - first] if again else []
+
+    lab.start(victim)
+    back = wait_until(lambda: all(node in consuming_nodes(lab) for node in nodes), 90, 2)
+    settle(lab, sender_host, 60)
+    result = {
+        "fault": "worker",
+        "host": victim,
+        "visibility_timeout_seconds": visibility,
+        "held_by_killed_host": len(held),
+        "redelivered": len(waits),
+        "redelivered_after_seconds": sorted(round(wait, 1) for wait in waits),
+        "finished_seconds": finished and round(finished, 1),
+        "node_back_after_seconds": back and round(back, 1),
+        **account(sends, lab.executions()),
+    }
+    for name in ("execution_gap_seconds", "node_gap_seconds", "sender_gap_seconds", "sent_per_second"):
+        result.pop(name, None)
+    result["aim_redelivery_met"] = bool(waits) and len(waits) == len(held) and max(waits) <= visibility + SWEEP + 5
+    result["aim_lost_met"] = result["lost"] == 0
+    say(f"worker: held {len(held)}, redelivered after {result['redelivered_after_seconds']} s, lost {result['lost']}, doubled {result['doubled']}")
+    return result
+
+
+def deploy(lab: Lab, playbook: str = "site.yml", arguments: list[str] | None = None) -> dict[str, Any]:
+    """Run a playbook against the lab and count what it did; its output is shown when it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "runs.json"
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callback")),
+            "ANSIBLE_CALLBACKS_ENABLED": "module_runs",
+            "MODULE_RUNS_FILE": str(report),
+        }
+        # The molecule process that may run this has settings of its own for Ansible.
+        for name in ("ANSIBLE_INVENTORY", "ANSIBLE_ROLES_PATH", "ANSIBLE_FORCE_COLOR"):
+            environment.pop(name, None)
+        started = time.time()
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/ansible-playbook"), playbook, *lab.inventories, *(arguments or [])],
+            cwd=ROOT, env=environment, capture_output=True, text=True,
+        )
+        result: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+        result["seconds"] = round(time.time() - started, 1)
+        result["exit_code"] = done.returncode
+        if done.returncode:
+            result["output"] = (done.stdout + done.stderr)[-6000:]
+    recap = result.get("recap", {})
+    result["hosts"] = len(recap)
+    result["changed"] = sum(host["changed"] for host in recap.values())
+    result["failed"] = sum(host["failures"] + host["unreachable"] for host in recap.values())
+    return result
+
+
+def rerun(lab: Lab, arguments: list[str] | None = None) -> dict[str, Any]:
+    """Deploy again after a failover: nothing may change, least of all the master."""
+    before = lab.sentinel_master()
+    result = deploy(lab, arguments=arguments)
+    result["master_before"], result["master_after"] = before, lab.sentinel_master()
+    say(f"site.yml again: {result['seconds']} s, changed {result['changed']}, failed {result['failed']}, "
+        f"master {before} -> {result['master_after']}")
+    for change in result.get("changed_tasks", []):
+        say(f"  changed: {change['host']}: {change['task']}")
+    return result

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reach the hosts of a lab from the controller: run, kill, cut off, hang, revive, and read their logs.
+
+Hosts are containers called <lab>-<host> on the network <lab>. Everything goes through the Docker command line,
+which also reaches a host whose network is gone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from accounting import Execution, parse_log
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT = Path(__file__).with_name("agent.py")
+APP = "proj"
+
+
+class Stream:
+    """A program on a host whose lines are collected while it runs."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.readers = [threading.Thread(target=self._read, daemon=True)]
+        self.errors: list[str] = []
+        self.readers.append(threading.Thread(target=self._read_errors, daemon=True))
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    def _read_errors(self) -> None:
+        for line in self.process.stderr:
+            self.errors.append(line)
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{") and line.endswith("}\n")]
+
+    def close(self) -> None:
+        """Ask the program to end."""
+        self.process.stdin.close()
+
+    def wait(self, seconds: float) -> list[dict[str, Any]]:
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        for reader in self.readers:
+            reader.join(5)
+        if self.process.returncode and not self.lines:
+            raise RuntimeError("".join(self.errors)[-2000:])
+        return self.records()
+
+
+class Lab:
+    """The containers of one lab and the groups of the inventory that it was made for."""
+
+    def __init__(self, name: str, inventory: str) -> None:
+        self.name = name
+        self.inventories = ["-i", inventory, "-i", f".lab/{name}/inventory"]
+        self.environment_file = ROOT / ".lab" / name
+        listing = json.loads(
+            subprocess.run(
+                [str(ROOT / ".venv/bin/ansible-inventory"), *self.inventories, "--list"],
+                cwd=ROOT, check=True, capture_output=True, text=True,
+            ).stdout
+        )
+        self.hostvars = listing["_meta"]["hostvars"]
+        self.listing = listing
+
+    def group(self, name: str) -> list[str]:
+        """Hosts of a group and of its children."""
+        entry = self.listing.get(name, {})
+        hosts = list(entry.get("hosts", []))
+        for child in entry.get("children", []):
+            hosts += [host for host in self.group(child) if host not in hosts]
+        return hosts
+
+    def address(self, host: str) -> str:
+        return self.hostvars[host]["ansible_host"]
+
+    def host_at(self, address: str) -> str:
+        return next(host for host in self.hostvars if self.hostvars[host].get("ansible_host") == address)
+
+    def container(self, host: str) -> str:
+        return f"{self.name}-{host}"
+
+    @staticmethod
+    def docker(*arguments: str, check: bool = True) -> str:
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+        if check and done.returncode:
+            raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def run(self, host: str, command: str, check: bool = True) -> str:
+        return self.docker("exec", self.container(host), "sh", "-c", command, check=check)
+
+    # --- faults ---
+
+    def kill(self, host: str) -> None:
+        self.docker("kill", self.container(host))
+
+    def start(self, host: str) -> None:
+        self.docker("start", self.container(host))
+
+    def cut(self, host: str) -> None:
+        self.docker("network", "disconnect", self.name, self.container(host))
+
+    def join(self, host: str) -> None:
+        self.docker("network", "connect", "--ip", self.address(host), "--alias", host, self.name, self.container(host))
+
+    def signal_brokers(self, host: str, signal: str) -> None:
+        """Both processes in one call; systemd knows their main processes."""
+        self.run(host, f"systemctl kill --kill-whom=main --signal={signal} redis-broker-sentinel.service redis-broker.service")
+
+    def heal(self) -> None:
+        """Bring every host back that a test which failed half-way left behind."""
+        for host in self.group("all"):
+            state = json.loads(self.docker("inspect", self.container(host)))[0]
+            if not state["State"]["Running"]:
+                self.start(host)
+            if self.name not in state["NetworkSettings"]["Networks"]:
+                self.join(host)
+        for host in self.group("brokers"):
+            try:
+                self.signal_brokers(host, "SIGCONT")
+            except RuntimeError:
+                pass  # its systemd is not up yet, so nothing there is stopped
+
+    # --- brokers ---
+
+    def sentinel_master(self) -> str:
+        """The host that most Sentinels name as master; asked inside each host with the client's own account."""
+        answers = [self.master_seen_by(host) for host in self.group("brokers")]
+        named = [answer for answer in answers if answer]
+        best = max(set(named), key=named.count, default="")
+        if named.count(best) <= len(answers) // 2:
+            raise RuntimeError(f"no majority of Sentinels: {answers}")
+        return self.host_at(best)
+
+    def master_seen_by(self, host: str) -> str:
+        secret = self.secret("vault_sentinel_client_password")
+        answer = self.run(
+            host,
+            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery -h {self.address(host)} -p 26379 "
+            "sentinel get-master-addr-by-name celery 2>/dev/null | head -1",
+            check=False,
+        ).strip()
+        return answer if answer.count(".") == 3 else ""
+
+    def secret(self, name: str) -> str:
+        return self.hostvars[self.group("brokers")[0]][name]
+
+    def redis(self, host: str, command: str) -> str:
+        secret = self.secret("vault_redis_admin_password")
+        return self.run(
+            host,
+            f"REDISCLI_AUTH='{secret}' timeout 3 redis-cli --no-auth-warning --user admin -h {self.address(host)} {command}",
+            check=False,
+        )
+
+    def is_replica(self, host: str) -> bool:
+        answer = self.redis(host, "info replication")
+        return "role:slave" in answer and "master_link_status:up" in answer
+
+    # --- the agent ---
+
+    def agent_command(self, host: str, *arguments: str) -> list[str]:
+        launcher = f"/opt/celery/{APP}/current/venv/bin/python /var/tmp/agent.py"
+        return [
+            "docker", "exec", "--interactive", "--user", "celery", "--env", f"PYTHONPATH=/etc/celery/{APP}",
+            "--env", "CELERY_CONFIG_MODULE=celeryconfig", "--workdir", "/var/tmp",
+            self.container(host), *launcher.split(), *arguments,
+        ]
+
+    def install_agent(self, host: str) -> None:
+        subprocess.run(
+            ["docker", "exec", "-i", self.container(host), "sh", "-c", "cat > /var/tmp/agent.py && chmod 0644 /var/tmp/agent.py"],
+            input=AGENT.read_text(), text=True, check=True,
+        )
+
+    def agent(self, host: str, *arguments: str) -> Stream:
+        return Stream(self.agent_command(host, *arguments))
+
+    def ask(self, host: str, *arguments: str, seconds: float = 60) -> dict[str, Any]:
+        """A subcommand that answers with one line."""
+        records = self.agent(host, *arguments).wait(seconds)
+        return records[-1] if records else {}
+
+    # --- logs ---
+
+    def log_files(self, host: str) -> dict[str, str]:
+        """Workers' log files by node name; `docker cp` also reads a host that is dead."""
+        archive = subprocess.run(
+            ["docker", "cp", f"{self.container(host)}:/var/log/celery", "-"], capture_output=True, check=True
+        ).stdout
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            return {
+                f"{Path(member.name).stem}@{host}": files.extractfile(member).read().decode(errors="replace")
+                for member in files.getmembers()
+                if member.isfile() and member.name.endswith(".log")
+            }
+
+    def executions(self, hosts: list[str] | None = None, event: str = "succeeded") -> list[Execution]:
+        return [
+            execution
+            for host in hosts or self.group("workers")
+            for node, text in self.log_files(host).items()
+            for execution in parse_log(text, node, event)
+        ]
+
+
+def wait_until(check, seconds: float, step: float = 0.5) -> float | None:
+    """Seconds until check() is true, None when it never was."""
+    started = time.time()
+    while time.time() - started < seconds:
+        try:
+            if check():
+                return time.time() - started
+        except (RuntimeError, StopIteration):
+            pass
+        time.sleep(step)
+    return None
