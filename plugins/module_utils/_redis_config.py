@@ -126,7 +126,8 @@ def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
             channels.add(word)
         elif word[0] in "+-":
             commands = _with_command(commands, word)
-    return tuple(sorted(flags)), tuple(sorted(passwords)), tuple(sorted(keys)), tuple(sorted(channels)), tuple(commands)
+    # Redis lists subcommands in an order of the moment, so the order says nothing once what was replaced is gone.
+    return tuple(sorted(flags)), tuple(sorted(passwords)), tuple(sorted(keys)), tuple(sorted(channels)), tuple(sorted(commands))
 
 
 def _with_command(commands: list[str], word: str) -> list[str]:

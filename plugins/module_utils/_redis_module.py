@@ -81,3 +81,31 @@ def newer_files(pid: int, paths: t.Iterable[str]) -> list[str]:
 def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
     """Return the users of a running server by name."""
     return {words[1]: words[2:] for words in (line.split() for line in client.command("ACL", "LIST"))}
+
+
+def normal_acl(client: rc.RedisClient, wanted: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return wanted users as this server would list them.
+
+    Redis describes a user's commands in its own words, which depend on its version. So it is asked: a user that
+    nobody can be is given the rules for a moment.
+    """
+    probe = f"probe-{os.getpid()}"
+    normal = {}
+    try:
+        for name, rules in wanted.items():
+            client.command("ACL", "SETUSER", probe, "reset", *[rule for rule in rules if rule[0] != "#" and rule != "nopass"])
+            passwords = [rule for rule in rules if rule[0] == "#" or rule == "nopass"]
+            client.command("ACL", "SETUSER", probe, "off")
+            status = [rule for rule in rules if rule in ("on", "off")][-1:]
+            normal[name] = live_acl(client)[probe] + status + passwords
+    finally:
+        client.command("ACL", "DELUSER", probe)
+    return normal
+
+
+def set_users(client: rc.RedisClient, changes: dict[str, list[str]], removed: t.Sequence[str]) -> None:
+    """Set and delete ACL users; each is replaced in one step, so none has other rights in between."""
+    for name, rules in changes.items():
+        client.command("ACL", "SETUSER", name, "reset", *rules)
+    if removed:
+        client.command("ACL", "DELUSER", *removed)

@@ -117,14 +117,6 @@ def set_settings(client: rc.RedisClient, changes: dict[str, str], restart: dict[
             restart[name] = changes.pop(name)
 
 
-def set_users(client: rc.RedisClient, changes: dict[str, list[str]], removed: list[str]) -> None:
-    """Set and delete ACL users; each is replaced in one step, so none has other rights in between."""
-    for name, rules in changes.items():
-        client.command("ACL", "SETUSER", name, "reset", *rules)
-    if removed:
-        client.command("ACL", "DELUSER", *removed)
-
-
 def setting_lines(settings: dict[str, str]) -> str:
     """Return settings as text for a diff, without secrets."""
     lines = (f"{name} {'...' if name in conf.SECRET else value}\n" for name, value in sorted(settings.items()))
@@ -141,14 +133,13 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
     live = rc.pairs(client.command("CONFIG", "GET", "*"))
     changes, restart, unknown = conf.config_diff(wanted_settings(params), live)
     acl_wanted, acl_live = conf.parse_acl(params["acl"]), rm.live_acl(client)
-    users, removed = conf.acl_diff(acl_wanted, acl_live) if acl_wanted else ({}, [])
+    users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
     if not check_mode:
         set_settings(client, changes, restart)
-        set_users(client, users, removed)
+        rm.set_users(client, {name: acl_wanted[name] for name in users}, removed)
         # What Redis itself finds equal was no change, however differently it was written.
-        live_after, acl_after = rc.pairs(client.command("CONFIG", "GET", "*")), rm.live_acl(client)
+        live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
-        users = {name: acl_after[name] for name in users if acl_after.get(name) != acl_live.get(name)}
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     paths = rm.newer_files(pid, params["definition_paths"])
     touched = [*users, *removed]

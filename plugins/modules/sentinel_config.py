@@ -172,18 +172,13 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
     globals_ = {key: value for key, value in wanted_global(params).items() if live_global.get(key, "") != value}
     acl_live = rm.live_acl(client)
     acl_wanted = conf.parse_acl(params["acl"])
-    users, removed = conf.acl_diff(acl_wanted, acl_live) if acl_wanted else ({}, [])
+    users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
     if not check_mode:
         if master:
             client.command("SENTINEL", "SET", name, *[word for pair in master.items() for word in pair])
         for key, value in globals_.items():
             client.command("SENTINEL", "CONFIG", "SET", key, value)
-        for user, rules in users.items():
-            client.command("ACL", "SETUSER", user, "reset", *rules)
-        if removed:
-            client.command("ACL", "DELUSER", *removed)
-        acl_after = rm.live_acl(client)
-        users = {user: acl_after[user] for user in users if acl_after.get(user) != acl_live.get(user)}
+        rm.set_users(client, {user: acl_wanted[user] for user in users}, removed)
     touched = [*users, *removed]
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     paths = rm.newer_files(pid, params["definition_paths"])

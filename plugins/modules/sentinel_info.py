@@ -57,7 +57,7 @@ problems:
   type: list
   elements: str
   returned: always
-unreachable:
+silent:
   description: Servers that gave no answer, as sentences.
   type: list
   elements: str
@@ -97,8 +97,8 @@ def main() -> None:
     address, votes = rt.winner(view.master for view in sentinels if view.status == rt.OK)
     result = rt.describe(rt.Decision("found", address, "sentinels"), params["nodes"], sentinels, nodes)
     result.pop("source")
-    unreachable = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
-    result.update(votes=votes, problems=problems, unreachable=unreachable)
+    silent = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
+    result.update(votes=votes, problems=problems, silent=silent)
     if params["healthy"] and problems:
         module.fail_json(msg="Redis and Sentinel are not ready for a failover: " + "; ".join(problems), **result)
     module.exit_json(changed=False, **result)
