@@ -1,21 +1,64 @@
-# Everything that a person does in a checkout. `make help` lists it.
+# Everything that a person does in a checkout; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv engine image demo demo-down
+.PHONY: help demo demo-down test lint unit sanity importer docs-check docs build bench venv engine image lock
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: ## Make .venv with the locked tools (nothing to do when it is there)
+demo: venv engine ## Start nine hosts, deploy the cluster on them and run real tasks through it
+	@tools/demo.sh
+
+demo-down: venv engine ## Remove the demo
+	@tools/lab.sh down demo -e lab_directory=$(CURDIR)/.demo
+
+test: venv engine ## Run every check and test
+	@tools/test.sh
+
+lint: venv ## Lint playbooks, roles, YAML, changelog and plugin documentation
+	ansible-lint --offline
+	yamllint .
+	antsibull-changelog lint
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .
+
+unit: venv ## Test plugins and scripts, and compare specs, defaults and READMEs
+	pytest -q tests/unit
+
+sanity: venv ## Run ansible-test sanity, without an ignore file
+	tools/sanity.sh
+
+importer: venv .venv-importer ## Let Galaxy's importer judge the tarball
+	tools/importer.sh
+
+docs-check: venv ## Fail where the variable tables are stale
+	python tools/docs.py --check
+
+docs: venv ## Write the variable tables of the READMEs and of docs/
+	python tools/docs.py
+
+build: venv ## Build the tarball and use it from an empty directory
+	tools/build.sh $(CURDIR)
+
+bench: venv engine ## Measure the cluster of the demo: tasks a second, failovers, runs of the playbook
+	tools/bench.sh
+
+venv: ## Make .venv with the locked tools
 	@tools/make_venv.sh
 
 engine: ## Install and start the Docker engine if none answers
 	@tools/start_engine.sh
 
-image: engine ## Build the image of the test hosts
-	@molecule/lab/image/build.sh bookworm
-	@molecule/lab/image/build.sh trixie
+image: engine ## Build the images of the test hosts
+	molecule/lab/image/build.sh bookworm
+	molecule/lab/image/build.sh trixie
 
 lock: venv ## Write the locks in requirements/ anew
-	@for name in dev importer uv; do \
-	  .venv/bin/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header \
-	    --output-file requirements/$$name.txt requirements/$$name.in; done
+	for name in dev importer uv; do \
+	  uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header \
+	    --output-file requirements/$$name.txt requirements/$$name.in; \
+	done
+
+.venv-importer: requirements/importer.txt | venv
+	uv venv --quiet --clear --python .venv/bin/python $@
+	VIRTUAL_ENV=$(CURDIR)/$@ uv pip install --quiet --system-certs --require-hashes -r $<
