@@ -26,6 +26,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Finding,
     Host,
     Inventory,
+    meant,
     merged,
     reachable,
     report,
@@ -78,7 +79,7 @@ class Values(c.Mapping):  # type: ignore[type-arg]
             self.waiting.add(name)
             return
         try:
-            self._known[name] = self._templar.template(value)
+            self._known[name] = _plain(self._templar.template(value))
         except AnsibleError as exc:
             self.problems[name] = exc
 
@@ -238,6 +239,11 @@ class ActionModule(ActionBase):
         found = [name for name in re.findall(r"\w+", error) if name in names]
         missing = error.startswith("missing required arguments") and "found in" not in error
         remedy = f"{'Set' if missing else 'Correct'} it in {inventory.where(role)}"
+        if ". Supported parameters include:" in error:
+            key, _dot, rest = error.partition(". Supported parameters include:")
+            known = [entry.strip() for entry in rest.strip(" .").split(",")]
+            name = key.split(".")[-1]
+            error = f"{key} is not a key that the role knows{meant(name, known)}, it knows {', '.join(known)}"
         return Finding("argument_spec", " and ".join(dict.fromkeys(found)) or role, "", (host.name,), error.rstrip("."), remedy)
 
     @staticmethod
@@ -269,6 +275,15 @@ class ActionModule(ActionBase):
             if len(secret) > 3:
                 text = text.replace(secret, HIDDEN)
         return text
+
+
+def _plain(value: t.Any) -> t.Any:
+    """A value without any template left: Ansible resolves nested ones only when they are read."""
+    if isinstance(value, c.Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
 
 
 def _secrets_at_once(findings: list[Finding]) -> list[Finding]:

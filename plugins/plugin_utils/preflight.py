@@ -15,6 +15,8 @@ import jinja2
 from jinja2 import nodes
 
 HIDDEN = "(hidden)"
+# What Ansible provides holds no templates of this host, but possibly those of all others.
+MAGIC = frozenset({"ansible_facts", "groups", "hostvars", "vars"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Finding:
         """The finding as one sentence or two."""
         value = f" = {self.value}" if self.value else ""
         hosts = f" on {shortened(self.hosts)}" if self.hosts else ""
-        return f"[{self.check}] {self.variable}{value}{hosts}: {self.problem}. {self.remedy}."
+        end = "" if self.problem.endswith("?") else "."
+        return f"[{self.check}] {self.variable}{value}{hosts}: {self.problem}{end} {self.remedy}."
 
 
 class Host:
@@ -168,13 +171,13 @@ def names_in(value: t.Any) -> frozenset[str]:
     return frozenset()
 
 
-def reachable(value: t.Any, variables: t.Mapping[str, t.Any], stop: c.Container[str] = ()) -> set[str]:
-    """Every variable that a value depends on, also through other variables."""
+def reachable(value: t.Any, variables: t.Mapping[str, t.Any]) -> set[str]:
+    """Every variable of the host that a value depends on, also through other variables."""
     found: set[str] = set()
     waiting = set(names_in(value))
     while waiting:
         name = waiting.pop()
         found.add(name)
-        if name in variables and name not in stop:
+        if name in variables and name not in MAGIC:
             waiting |= names_in(variables[name]) - found
     return found

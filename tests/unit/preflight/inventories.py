@@ -35,7 +35,7 @@ FACTS = {
     "python": {"version": {"major": 3, "minor": 11}},
 }
 # Reserved for documentation: nothing may ever connect to it.
-NETWORK = "192.0.2."
+NETWORK = "198.51.100."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def make(
     A change of hosts.yml names groups, whose hosts it replaces.
     """
     shutil.copytree(CHECKOUT / "inventories" / base, path, ignore=shutil.ignore_patterns("vault.yml"))
-    files = {"group_vars/all/vault.yml": SECRETS, **changes}
+    files = merge({"group_vars/all/vault.yml": SECRETS}, changes)
     tree = yaml.safe_load((path / "hosts.yml").read_text())
     for group, hosts in files.pop("hosts.yml", {}).items():
         top = tree["all"]["children"]

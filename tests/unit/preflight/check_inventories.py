@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the action plugin over many inventories in one process; prints what it says to each as JSON.
+
+check_inventories.py COLLECTIONS INVENTORY…
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+import typing as t
+
+# The action base class asks whether there is a temporary directory; nothing else of a connection may be used.
+NOWHERE = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir=""))
+
+
+def check(path: str) -> dict[str, t.Any]:
+    """Both stages of preflight with the defaults of its role, the second one where the inventory gives facts."""
+    from ansible.errors import AnsibleActionFail
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.playbook.task import Task
+    from ansible.plugins.loader import action_loader
+    from ansible.template import Templar
+    from ansible.vars.hostvars import HostVars
+    from ansible.vars.manager import VariableManager
+
+    loader = DataLoader()
+    inventory = InventoryManager(loader=loader, sources=[path])
+    manager = VariableManager(loader=loader, inventory=inventory)
+    hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
+    defaults = loader.load_from_file(os.path.join(role_path(), "defaults/main.yml"))
+    names = sorted(inventory.hosts)
+    known = {name: manager.get_vars(host=inventory.hosts[name]).get("known_facts") for name in names}
+    said: list[str] = []
+    for stage in ["inventory", *(["hosts"] if all(known.values()) else [])]:
+        if stage == "hosts":
+            for name in names:
+                manager.set_host_facts(name, known[name])
+        variables = manager.get_vars(host=inventory.hosts[names[0]])
+        variables.update(hostvars=hostvars, ansible_play_hosts_all=names)
+        args = {
+            "stage": stage,
+            "roles": defaults["preflight_roles"],
+            "required_groups": defaults["preflight_required_groups"],
+            "limits": {name.removeprefix("preflight_"): value for name, value in defaults.items()},
+        }
+        task = Task()
+        task.args, task.action, task.check_mode = args, "multinode.celery.preflight", False
+        action = action_loader.get(
+            "multinode.celery.preflight", task=task, connection=NOWHERE, play_context=None, loader=loader,
+            templar=Templar(loader=loader, variables=variables), shared_loader_obj=None,
+        )  # fmt: skip
+        try:
+            action.run(task_vars=variables)
+        except AnsibleActionFail as exc:
+            said.append(str(exc))
+            break
+    return {"stage": stage, "message": "\n".join(said)}
+
+
+def role_path() -> str:
+    return os.path.join(sys.argv[1], "ansible_collections/multinode/celery/roles/preflight")
+
+
+def main() -> None:
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader([sys.argv[1]])
+    json.dump({path: check(path) for path in sys.argv[2:]}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
