@@ -1,0 +1,53 @@
+"""A host that is added to the inventory is deployed, and no other host is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[3]
+ADDED = "cpu-3"
+RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def playbook(name, *arguments):
+    """Run a playbook against the shipped inventory, the added host and the lab's addresses."""
+    shipped, overlay = os.environ["ANSIBLE_INVENTORY"].split(",")
+    inventories = f"{shipped},{PROJECT / 'molecule/cluster/scale_out'},{overlay}"
+    run = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), PROJECT / name, *arguments],
+        cwd=PROJECT,
+        env=os.environ | {"ANSIBLE_INVENTORY": inventories, "ANSIBLE_FORCE_COLOR": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    return run.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _added_host():
+    """Start one host more, and leave the lab as it was."""
+    lab = Path(os.environ["ANSIBLE_INVENTORY"].split(",")[1]).parent
+    files = {path: path.read_text() for path in (lab / "inventory/hosts.yml", lab / "ssh/config")}
+    playbook("molecule/lab/create.yml", "--extra-vars", f"@{PROJECT / 'molecule/cluster/lab.yml'}")
+    yield
+    subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
+    for path, text in files.items():
+        path.write_text(text)
+
+
+def test_only_the_added_host_is_touched():
+    changed = {host: int(count) for host, count, _unreachable, _failed in RECAP.findall(playbook("site.yml"))}
+    assert changed.pop(ADDED) > 0
+    assert len(changed) == 9
+    assert set(changed.values()) == {0}, changed
+
+
+def test_the_added_host_executes_tasks():
+    assert f"video@{ADDED}" in playbook("playbooks/ops/verify.yml")
