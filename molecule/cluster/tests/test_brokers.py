@@ -93,7 +93,7 @@ def test_every_sentinel_could_fail_over(sentinels):
     """Each knows all others and all replicas, no more and no less."""
     for sentinel in sentinels.values():
         state = sentinel.sentinel_master("celery")
-        assert sentinel.sentinel_ckquorum("celery")
+        assert sentinel.execute_command("SENTINEL", "CKQUORUM", "celery").startswith("OK")
         assert state["num-other-sentinels"] == len(sentinels) - 1
         assert state["num-slaves"] == len(sentinels) - 1
         assert state["quorum"] == len(sentinels) // 2 + 1
@@ -103,8 +103,8 @@ def test_an_unauthenticated_client_gets_nothing(addresses):
     """Not even an answer to a ping, from Redis or Sentinel."""
     for address in addresses.values():
         for port in (6379, 26379):
-            for command in ("PING", "INFO", "KEYS *", "SENTINEL MASTERS"):
-                with pytest.raises((redis.AuthenticationError, redis.ResponseError), match="(?i)authentication|unknown command"):
+            for command in ("PING", "INFO", "CONFIG GET *", "PUBLISH x y"):
+                with pytest.raises(redis.RedisError, match="(?i)authenticat"):
                     connect(address, port=port).execute_command(*command.split())
 
 
