@@ -100,9 +100,10 @@ def pids(module: AnsibleModule, processes: list) -> dict:
     if units:
         _rc, out, _err = module.run_command(["systemctl", "show", "--property=Id,MainPID", *units], check_rc=True)
         found.update({name: int(shown.get("MainPID") or 0) for name, shown in units_of(out).items()})
-    if any(entry["program"] for entry in processes):
+    supervisorctl = module.get_bin_path("supervisorctl")
+    if supervisorctl and any(entry["program"] for entry in processes):
         # Its exit code tells whether all programs run, which is asked for one by one below.
-        _rc, out, _err = module.run_command(["supervisorctl", "status"])
+        _rc, out, _err = module.run_command([supervisorctl, "status"])
         found.update(programs_of(out))
     return found
 

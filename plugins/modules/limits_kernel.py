@@ -55,6 +55,7 @@ unavailable:
 """
 
 import errno
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils.limits import same_value, selected, sysctl_path
@@ -95,6 +96,8 @@ def main() -> None:
             live = shown(read(path))
             if same_value(live, value):
                 continue
+            if not os.access(path, os.W_OK):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
             if not module.check_mode:
                 write(path, value)
                 kept = shown(read(path))
