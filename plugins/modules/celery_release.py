@@ -131,6 +131,7 @@ seconds:
   type: dict
 """
 
+import glob
 import json
 import os
 import re
@@ -143,6 +144,8 @@ import zipfile
 from ansible.module_utils.basic import AnsibleModule
 
 MARKER = ".complete"
+# Debian's pip for virtual environments runs as it is packed, which saves a third of the work of an installation.
+PACKED_PIP = "/usr/share/python-wheels/pip-*.whl"
 VERSION = re.compile(r"[A-Za-z0-9._+-]+")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+(\[[^\]]*\])?")
 
@@ -252,9 +255,12 @@ class Release:
         source = os.path.join(self.path, "src")
         os.makedirs(source, 0o755)
         wanted, kind = self.project(source)
-        self.run("virtual environment", [self.params["python"], "-m", "venv", os.path.join(self.path, "venv")])
+        packed_pip = sorted(glob.glob(PACKED_PIP))[-1:]
+        venv = [self.params["python"], "-m", "venv", *(["--without-pip"] if packed_pip else []), os.path.join(self.path, "venv")]
+        self.run("virtual environment", venv)
         if wanted or self.params["requirements"]:
-            pip = [os.path.join(self.path, "venv", "bin", "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir"]
+            runner = [os.path.join(packed_pip[0], "pip")] if packed_pip else ["-m", "pip"]
+            pip = [os.path.join(self.path, "venv", "bin", "python"), *runner, "install", "--quiet"]
             # One call, so that pip solves all versions together.
             self.run("pip install", [*pip, *self.params["pip_arguments"], *self.params["requirements"], *wanted])
         if kind == "package":
