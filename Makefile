@@ -17,10 +17,7 @@ test: venv engine ## Run every check and test
 	@tools/test.sh
 
 lint: venv ## Lint playbooks, roles, YAML, changelog and plugin documentation
-	ansible-lint --offline
-	yamllint .
-	antsibull-changelog lint
-	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .
+	tools/lint.sh
 
 unit: venv ## Test plugins and scripts, and compare specs, defaults and READMEs
 	pytest -q tests/unit
