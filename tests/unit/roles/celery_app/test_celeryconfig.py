@@ -163,14 +163,24 @@ options = connection.transport_options
 backend = app.backend.connparams
 """
     expression = "[options['socket_timeout'], options['socket_connect_timeout'], backend['socket_timeout'], backend['username'], backend['db'], len(backend['hosts'])]"
-    assert settings(rendered, expression, code) == [5, 2, 5, "prod", 2, 3]
+    assert settings(rendered, expression, code) == [3, 1, 3, "prod", 2, 3]
     keepalive = settings(rendered, "{str(int(k)): v for k, v in app.conf.broker_transport_options['socket_keepalive_options'].items()}")
-    assert keepalive[str(int(socket.TCP_USER_TIMEOUT))] == 5000
+    assert keepalive[str(int(socket.TCP_USER_TIMEOUT))] == 3000
 
 
 def test_sentinels_are_asked_once_each(rendered):
     code = "options = app.conf.broker_transport_options['sentinel_kwargs']"
-    assert settings(rendered, "[options['retry'].get_retries(), options['socket_timeout'], options['password']]", code) == [0, 1, "sentinel's"]
+    assert settings(rendered, "[options['retry'].get_retries(), options['socket_timeout'], options['password']]", code) == [0, 0.5, "sentinel's"]
+
+
+def test_a_channel_without_a_connection_is_closed_in_peace(rendered):
+    code = """
+app.conf.broker_url
+class Channel:
+    def close(self):
+        raise AttributeError("'NoneType' object has no attribute 'hostname'")
+"""
+    assert settings(rendered, "app.connection_for_write().maybe_close_channel(Channel())", code) is None
 
 
 def test_the_scheduler_keeps_its_keys_under_the_prefix_of_the_environment(rendered):
