@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 testinfra_hosts = ["ansible://brokers"]
 UNITS = ["redis-broker.service", "redis-broker-sentinel.service"]
@@ -40,7 +42,15 @@ def addresses(inventory):
 def connect(address, user=None, password=None, port=6379, database=0):
     """Connect once, without any retry that would hide an answer."""
     return redis.Redis(
-        host=address, port=port, db=database, username=user, password=password, socket_timeout=3, socket_connect_timeout=3, decode_responses=True
+        host=address,
+        port=port,
+        db=database,
+        username=user,
+        password=password,
+        socket_timeout=3,
+        socket_connect_timeout=3,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
     )
 
 
