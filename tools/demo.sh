@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Starts the demo: nine hosts, the whole cluster deployed on them, real tasks sent through every queue.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Starts and removes a lab: test hosts of any inventory, for development by hand.
 #   lab.sh up NAME INVENTORY NETWORK [RELEASE] [-e VARIABLE=…]…   lab.sh down NAME
 # Afterwards: ansible all -m ping -i INVENTORY -i .lab/NAME/inventory

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Makes .venv with the locked tools and fetches the collections that the lab needs. Does nothing when both are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Sends tasks of examples/proj from a host of a lab: send_tasks.sh LAB_DIRECTORY HOST
 set -euo pipefail
 cd "$(dirname "$0")/.."

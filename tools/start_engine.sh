@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Makes sure that a Docker engine answers: uses the one that runs, else starts one, else installs it first.
 set -euo pipefail
 

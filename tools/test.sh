@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Runs every check and test: tools/test.sh [STAGE]… runs only the stages named. A failed stage does not keep the
 # others from running, except that the faults need the hosts of the cluster.
 set -uo pipefail

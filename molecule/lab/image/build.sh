@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Builds the image of a lab host: build.sh RELEASE. The last line printed is its tag, which carries a hash of the
 # recipe, of the files beside it and of what comes from this machine; an image that is there already is used.
 set -euo pipefail
