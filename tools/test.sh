@@ -14,13 +14,16 @@ declare -A commands=(
   [build]="make --no-print-directory build"
   [importer]="make --no-print-directory importer"
   [sanity]="make --no-print-directory sanity"
-  [cluster]="molecule test --destroy=never -s cluster"
-  # On the hosts that the cluster scenario leaves.
-  [faults]="molecule verify -s faults"
+  [cluster]="molecule_on_fresh_hosts cluster"
+  # On the hosts that the cluster scenario leaves, with the shorter timeouts of its own.
+  [faults]="molecule_on_present_hosts faults"
   [options]="molecule test -s options"
   [single]="molecule test -s single"
 )
 stages=(lint docs-check unit build importer sanity cluster faults options single)
+# `--destroy=never` keeps molecule from destroying leftovers, too.
+molecule_on_fresh_hosts() { molecule destroy -s "$1" && molecule test --destroy=never -s "$1"; }
+molecule_on_present_hosts() { molecule converge -s "$1" && molecule verify -s "$1"; }
 # Must report tests that ran; the others are judged by their exit status.
 tested=" unit cluster faults options single "
 [ $# -eq 0 ] || stages=("$@")
