@@ -66,10 +66,9 @@ class Stream:
 class Lab:
     """The containers of one lab and the groups of the inventory that it was made for."""
 
-    def __init__(self, name: str, inventory: str) -> None:
+    def __init__(self, name: str, *inventories: str) -> None:
         self.name = name
-        self.inventories = ["-i", inventory, "-i", f".lab/{name}/inventory"]
-        self.environment_file = ROOT / ".lab" / name
+        self.inventories = [word for path in (*inventories, f".lab/{name}/inventory") for word in ("-i", path)]
         listing = json.loads(
             subprocess.run(
                 [str(ROOT / ".venv/bin/ansible-inventory"), *self.inventories, "--list"],

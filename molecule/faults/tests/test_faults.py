@@ -46,6 +46,15 @@ def assert_unchanged(lab, results, kind: str) -> None:
     assert result["master_before"] == result["master_after"] == results[kind]["new_master"]
 
 
+def test_short_timeouts_deployed(lab, results):
+    """The shipped inventory with the shorter times of this scenario, and every worker at work with them."""
+    result = faults.deploy(lab, arguments=["--extra-vars", f"@{VARIABLES}", "--tags", "workers,schedulers"])
+    assert result["exit_code"] == 0, result["output"]
+    lab.install_agent(faults.scheduler(lab))
+    assert faults.setting(lab, faults.scheduler(lab), "visibility_timeout") < 60
+    assert len(faults.consuming_nodes(lab)) == len(lab.group("workers_cpu"))
+
+
 def test_killed_master_host(lab, results):
     """The host dies, its kernel with it."""
     assert_survived(broken(lab, results, "kill"))

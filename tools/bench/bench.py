@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Measure a cluster from its first deployment to its failovers: bench.py [PART]…
+
+Starts a lab, deploys the shipped inventories/prod on it, measures, writes reports/bench.json and reports/bench.md,
+and removes the lab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import faults
+import report
+from accounting import account, parse_records, throughput
+from lab import ROOT, Lab
+
+NAME = "bench"
+NETWORK = "172.31.14.0/24"
+INVENTORY = "inventories/prod"
+MORE = "tools/bench/more_hosts.yml"
+FAULT_VARIABLES = ["--extra-vars", "@molecule/faults/vars.yml"]
+# Ten million tasks a day.
+SUSTAINED_RATE = 116
+SUSTAINED_SECONDS = 120
+
+
+def playbook(*arguments: str) -> None:
+    subprocess.run(
+        [str(ROOT / ".venv/bin/ansible-playbook"), *arguments], cwd=ROOT, check=True,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdout=subprocess.DEVNULL,
+    )
+
+
+def start_lab(*inventories: str) -> float:
+    started = time.time()
+    sources = [word for inventory in inventories for word in ("-i", inventory)]
+    playbook(*sources, "molecule/lab/create.yml", "-e", f"lab_name={NAME}", "-e", f"lab_network={NETWORK}",
+             "-e", f"lab_directory={ROOT}/.lab/{NAME}")
+    return round(time.time() - started, 1)
+
+
+def remove_lab() -> None:
+    playbook("-i", "localhost,", "molecule/lab/destroy.yml", "-e", f"lab_name={NAME}", "-e", f"lab_directory={ROOT}/.lab/{NAME}")
+
+
+def run_figures(run: dict[str, Any]) -> dict[str, Any]:
+    """What a run of the playbook cost, per host."""
+    if run["exit_code"]:
+        raise RuntimeError(run["output"])
+    runs = run["module_runs"]
+    return {
+        "hosts": run["hosts"],
+        "seconds": run["seconds"],
+        "seconds_per_host": round(run["seconds"] / run["hosts"], 1),
+        "changed": run["changed"],
+        "module_runs_per_host": runs,
+        "module_runs_highest": max(runs.values()),
+        "slowest_tasks": run["slowest_tasks"],
+    }
+
+
+def measure_runs(lab: Lab, results: dict[str, Any]) -> None:
+    results["first_run"] = run_figures(faults.deploy(lab))
+    results["second_run"] = run_figures(faults.deploy(lab))
+    for name in ("first_run", "second_run"):
+        one = results[name]
+        faults.say(f"{name}: {one['seconds']} s, changed {one['changed']}, at most {one['module_runs_highest']} module runs on a host")
+
+
+def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
+    """Fill queues that nobody consumes, let the nodes given loose on them, and see how fast they empty them."""
+    sender_host = faults.scheduler(lab)
+    before = consuming(lab)
+    for queue in queues:
+        lab.ask(sender_host, "consumers", "cancel", queue)
+    sends, sent_at = [], time.time()
+    for queue in queues:
+        records = lab.agent(
+            sender_host, "send", "--task", faults.NOOP, "--queue", queue, "--rate", "100000", "--catch-up",
+            "--count", str(count), "--seconds", "300",
+        ).wait(400)
+        sends += [record for record in records if "id" in record and "error" not in record]
+    send_rate = round(len(sends) / (time.time() - sent_at), 1)
+    ids = {record["id"] for record in sends}
+    for queue, nodes in queues.items():
+        lab.ask(sender_host, "consumers", "add", queue, *nodes)
+    left = lab.ask(sender_host, "settle", *queues, "--seconds", "300", seconds=400)
+    done = [one for one in lab.executions() if one.task_id in ids]
+    for queue, nodes in before.items():
+        if queue in queues:
+            lab.ask(sender_host, "consumers", "add", queue, *nodes)
+    return {
+        "nodes": sorted({one.node for one in done}),
+        "tasks": len(ids),
+        "executed": len({one.task_id for one in done}),
+        "tasks_per_second": throughput(done),
+        "published_per_second": send_rate,
+        "settle_seconds": left.get("seconds"),
+    }
+
+
+def consuming(lab: Lab) -> dict[str, list[str]]:
+    """Nodes that consume each queue."""
+    queues: dict[str, list[str]] = {}
+    for node, names in sorted(lab.ask(faults.scheduler(lab), "nodes")["nodes"].items()):
+        for name in names:
+            queues.setdefault(name, []).append(node)
+    return queues
+
+
+def measure_throughput(lab: Lab, results: dict[str, Any]) -> None:
+    lab.install_agent(faults.scheduler(lab))
+    by_queue = consuming(lab)
+    results["one_process"] = drain(lab, {faults.QUEUE: by_queue[faults.QUEUE][:1]}, 3000)
+    results["cluster"] = drain(lab, by_queue, 2000)
+    for name in ("one_process", "cluster"):
+        faults.say(f"{name}: {results[name]['tasks_per_second']} no-op tasks/s through {len(results[name]['nodes'])} worker processes")
+
+
+def measure_sustained(lab: Lab, results: dict[str, Any]) -> None:
+    sender_host = faults.scheduler(lab)
+    lab.install_agent(sender_host)
+    sender = lab.agent(
+        sender_host, "send", "--task", faults.NOOP, "--queue", faults.QUEUE, "--rate", str(SUSTAINED_RATE), "--catch-up",
+        "--seconds", str(SUSTAINED_SECONDS),
+    )
+    sender.wait(SUSTAINED_SECONDS + 90)
+    left = faults.settle(lab, sender_host, 120)
+    sends, unused = parse_records(sender.lines)
+    result = account(sends, lab.executions(), waiting=(left.get("queued") or []) + (left.get("unacked") or []))
+    result["settle_seconds"] = left.get("seconds")
+    result["asked_per_second"] = SUSTAINED_RATE
+    result["seconds"] = SUSTAINED_SECONDS
+    results["sustained"] = result
+    faults.say(f"sustained: {result['sent_per_second']} tasks/s, accepted {result['accepted']}, executed {result['executed']}, "
+               f"lost {result['lost']}, doubled {result['doubled']}")
+
+
+def measure_faults(lab: Lab, results: dict[str, Any]) -> None:
+    """The broker faults under the inventory as shipped, the worker's under a visibility timeout worth waiting for."""
+    outcome = results.setdefault("faults", {})
+    for kind in ("kill", "partition", "hang"):
+        outcome[kind] = faults.broker_fault(lab, kind)
+        outcome[f"rerun_{kind}"] = faults.rerun(lab)
+    shortened = faults.deploy(lab, arguments=[*FAULT_VARIABLES, "--tags", "workers,schedulers"])
+    if shortened["exit_code"]:
+        raise RuntimeError(shortened["output"])
+    outcome["worker"] = faults.worker_fault(lab)
+
+
+def measure_hosts(lab: Lab, results: dict[str, Any]) -> None:
+    """Twice as many hosts: deploy the new ones, then see what a converged run costs each host."""
+    start_lab(INVENTORY, MORE)
+    large = Lab(NAME, INVENTORY, MORE)
+    results["eighteen_first_run"] = run_figures(faults.deploy(large))
+    results["eighteen_second_run"] = run_figures(faults.deploy(large))
+    faults.say(f"18 hosts: {results['eighteen_second_run']['seconds_per_host']} s for each host in a converged run, "
+               f"9 hosts: {results.get('second_run', {}).get('seconds_per_host', '-')} s")
+
+
+PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
+    "runs": measure_runs,
+    "throughput": measure_throughput,
+    "sustained": measure_sustained,
+    "faults": measure_faults,
+    "hosts": measure_hosts,
+}
+
+
+def tables(results: dict[str, Any]) -> str:
+    text = f"Measured on {results['machine']}.\n"
+    rows = [
+        [title, one["hosts"], one["seconds"], one["seconds_per_host"], one["module_runs_highest"], one["changed"]]
+        for key, title in (("first_run", "first"), ("second_run", "second"), ("eighteen_first_run", "nine more hosts"),
+                           ("eighteen_second_run", "second with them"))
+        if (one := results.get(key))
+    ]
+    if rows:
+        text += "\n" + report.table(["run of site.yml", "hosts", "seconds", "seconds per host", "module runs on a host, highest", "changed"], rows)
+    rows = [
+        [title, len(one["nodes"]), one["tasks"], one["executed"], one["tasks_per_second"], one["published_per_second"]]
+        for key, title in (("one_process", "one worker process"), ("cluster", "the cluster"))
+        if (one := results.get(key))
+    ]
+    if rows:
+        text += "\n" + report.table(["no-op tasks through", "worker processes", "tasks", "executed", "tasks/s", "published/s"], rows)
+    if one := results.get("sustained"):
+        text += "\n" + report.table(
+            ["sustained", "asked tasks/s", "sent tasks/s", "accepted", "refused", "executed", "doubled", "lost", "waiting"],
+            [[f"{one['seconds']} s", one["asked_per_second"], one["sent_per_second"], one["accepted"], one["refused"], one["executed"],
+              one["doubled"], one["lost"], one["waiting"]]],
+        )
+    if results.get("faults"):
+        text += "\n" + report.fault_tables(results["faults"])
+    if results.get("problems"):
+        text += "\nNot measured:\n" + "".join(f"- {part}: {why}\n" for part, why in results["problems"].items())
+    return text
+
+
+def machine() -> str:
+    cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the start"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; all unless some are named")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running, and use it as it is if it runs")
+    options = parser.parse_args()
+    parts = options.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+
+    results: dict[str, Any] = {"machine": machine(), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "problems": {}}
+    try:
+        if not options.keep:
+            remove_lab()
+        faults.say("starting nine hosts")
+        results["lab_seconds"] = start_lab(INVENTORY)
+        lab = Lab(NAME, INVENTORY)
+        if "runs" not in parts:
+            run_figures(faults.deploy(lab))
+        for part in parts:
+            faults.say(f"== {part}")
+            try:
+                PARTS[part](lab, results)
+            except Exception as error:  # one part that fails must not cost the figures of the others
+                results["problems"][part] = str(error)[-1500:]
+                faults.say(f"{part}: {error}")
+                lab.heal()
+            report.write("bench", results, tables(results))
+    finally:
+        if not options.keep:
+            remove_lab()
+    print("\n" + tables(results))
+    return 1 if results["problems"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
