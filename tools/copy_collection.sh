@@ -5,7 +5,8 @@ set -euo pipefail
 target="$1/ansible_collections/multinode/celery"
 mkdir -p "$target"
 cd "$(dirname "$0")/.."
-git ls-files -z --cached --others --exclude-standard --deduplicate |
+# The link in .collections leads back to the checkout, where linters would walk in circles.
+git ls-files -z --cached --others --exclude-standard --deduplicate -- . ":!.collections" |
   while IFS= read -r -d '' file; do
     # A file deleted but not yet committed is still in git's list.
     if [ -e "$file" ]; then printf '%s\0' "$file"; fi

@@ -17,7 +17,7 @@ description:
 positional: path, src
 options:
   _input:
-    description: Nodes as the filter M(multinode.celery.celery_nodes#filter) returns them.
+    description: Nodes as the filter P(multinode.celery.celery_nodes#filter) returns them.
     type: list
     elements: dict
     required: true
