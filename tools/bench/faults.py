@@ -182,7 +182,8 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
 
     lab.start(victim)
     back = wait_until(lambda: all(node in consuming_nodes(lab) for node in nodes), 90, 2)
-    settle(lab, sender_host, 60)
+    left = settle(lab, sender_host, visibility + 2 * SWEEP + seconds)
+    waiting = (left.get("queued") or []) + (left.get("unacked") or [])
     result = {
         "fault": "worker",
         "host": victim,
@@ -192,7 +193,7 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
         "redelivered_after_seconds": sorted(round(wait, 1) for wait in waits),
         "finished_seconds": finished and round(finished, 1),
         "node_back_after_seconds": back and round(back, 1),
-        **account(sends, lab.executions()),
+        **account(sends, lab.executions(), waiting=waiting),
     }
     for name in ("execution_gap_seconds", "node_gap_seconds", "sender_gap_seconds", "sent_per_second"):
         result.pop(name, None)
