@@ -15,7 +15,15 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
+# On cgroup v1 all containers together weigh as much as one process of the machine, and nine hosts starve.
+weigh_containers() {
+  if [ -w /sys/fs/cgroup/cpu/cpu.shares ]; then
+    mkdir -p /sys/fs/cgroup/cpu/docker
+    echo 20480 >/sys/fs/cgroup/cpu/docker/cpu.shares
+  fi
+}
 if answers; then
+  weigh_containers
   exit 0
 fi
 
@@ -34,6 +42,7 @@ else
 fi
 for _ in $(seq 60); do
   if answers; then
+    weigh_containers
     exit 0
   fi
   sleep 1
