@@ -2,6 +2,8 @@
 # Makes .venv with the locked tools and fetches the collections that the lab needs. Does nothing when both are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# make puts the old .venv first, and it must not become the base of the new one.
+PATH=${PATH//"$PWD/.venv/bin:"/}
 wanted=$(cat requirements/dev.txt requirements/collections.txt "$0" | sha256sum | cut -c1-16)
 
 if [ "$(cat .venv/.made-from 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c 'import ansible' 2>/dev/null; then

@@ -183,6 +183,21 @@ class Channel:
     assert settings(rendered, "app.connection_for_write().maybe_close_channel(Channel())", code) is None
 
 
+def test_no_read_of_publish_and_subscribe_waits_for_ever(rendered):
+    code = """
+app.conf.broker_url
+import redis
+from kombu.transport.redis import PrefixedRedisPubSub
+asked = []
+redis.client.PubSub.parse_response = lambda self, block=True, timeout=0: asked.append([block, timeout])
+redis.client.PubSub.__del__ = lambda self: None
+pubsub = PrefixedRedisPubSub.__new__(PrefixedRedisPubSub)
+pubsub.parse_response()
+pubsub.parse_response(block=False, timeout=0.2)
+"""
+    assert settings(rendered, "asked", code) == [[False, 1], [False, 0.2]]
+
+
 def test_the_scheduler_keeps_its_keys_under_the_prefix_of_the_environment(rendered):
     expression = "[app.conf.redbeat_key_prefix, app.conf.redbeat_redis_options['db'], app.conf.redbeat_lock_timeout]"
     assert settings(rendered, expression) == ["prod:redbeat:", 2, 30]
