@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Measures the cluster in a lab of its own, prints the tables and keeps them in reports/: bench.sh [PART]…
 # Parts: runs throughput sustained faults hosts (all of them unless some are named)
 set -euo pipefail

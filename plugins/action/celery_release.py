@@ -74,7 +74,7 @@ class Source:
                 raise AnsibleActionFail(f"there is no archive {self.location} on the controller")
             return self.location
         identity = hashlib.sha256(repr((self.kind, self.location, self.revision)).encode()).hexdigest()[:16]
-        name = os.path.basename(self.location.split("?")[0]) if self.kind == "archive" else "project.tar.gz"
+        name = os.path.basename(self.location.split("?", maxsplit=1)[0]) if self.kind == "archive" else "project.tar.gz"
         place = os.path.join(directory, f"celery-release-{identity}")
         os.makedirs(place, 0o700, exist_ok=True)
         target = os.path.join(place, name)

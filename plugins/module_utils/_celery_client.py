@@ -13,8 +13,9 @@ import inspect
 import json
 import os
 import pwd
-import subprocess
 import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote
 from ansible_collections.multinode.celery.plugins.module_utils._processes import redact
@@ -26,40 +27,35 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 # Importing Celery takes seconds on a busy machine.
 START_SECONDS = 30
+ENVIRONMENT = ("PATH=/usr/bin:/bin", "LANG=C.UTF-8", "CELERY_CONFIG_MODULE=celeryconfig")
 
 
 class ClientError(Exception):
     """The release's Python gave no answer."""
 
 
-def ask(params: t.Mapping[str, t.Any], action: str, seconds: float, **request: t.Any) -> dict[str, t.Any]:
+def ask(module: AnsibleModule, action: str, seconds: float, **request: t.Any) -> dict[str, t.Any]:
     """Run one action of C(_celery_remote) and return what it answers."""
+    params = module.params
     python = f"{params['app_root']}/{params['app_name']}/current/venv/bin/python"
     if not os.path.exists(python):
         raise ClientError(f"{python} does not exist: deploy the application first, or set app_name and app_root")
-    config = f"/etc/celery/{params['app_name']}"
-    identity: dict[str, t.Any] = {}
+    words = ["timeout", f"{seconds + START_SECONDS:g}"]
     if os.geteuid() == 0:
-        try:
-            entry = pwd.getpwnam(params["user"])
-        except KeyError as error:
-            raise ClientError(f"user {params['user']} does not exist") from error
-        identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        words += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--clear-groups"]
+    # -P: nothing is imported from the current directory.
+    words += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
+    config = f"/etc/celery/{params['app_name']}"
+    question = json.dumps({"action": action, "config": config, **request})
+    code, out, err = module.run_command(words, data=question, cwd="/", expand_user_and_vars=False)
+    if code:
+        raise ClientError(redact(f"{python} ended with {code}: {err.strip()[-2000:]}"))
+    return json.loads(out.splitlines()[-1])
+
+
+def _group(user: str) -> str:
+    """Return the number of a user's own group."""
     try:
-        done = subprocess.run(
-            # -P: nothing is imported from the current directory.
-            [python, "-P", "-c", inspect.getsource(_celery_remote)],
-            input=json.dumps({"action": action, "config": config, **request}),
-            capture_output=True,
-            text=True,
-            timeout=seconds + START_SECONDS,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CELERY_CONFIG_MODULE": "celeryconfig"},
-            **identity,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ClientError(f"{python}: {error}") from error
-    if done.returncode:
-        raise ClientError(redact(f"{python} ended with {done.returncode}: {done.stderr.strip()[-2000:]}"))
-    return json.loads(done.stdout.splitlines()[-1])
+        return str(pwd.getpwnam(user).pw_gid)
+    except KeyError as error:
+        raise ClientError(f"user {user} does not exist") from error

@@ -11,7 +11,6 @@ import glob
 import http.client
 import os
 import socket
-import subprocess
 import time
 import typing as t
 import xmlrpc.client
@@ -20,6 +19,11 @@ from ansible_collections.multinode.celery.plugins.module_utils._processes import
 
 # What the manager itself needs besides the time that a node may take.
 MARGIN_SECONDS = 60
+# What timeout(1) ends with when it had to end its command.
+TIMED_OUT = 124
+
+# A module's own run_command.
+RunCommand = t.Callable[..., tuple[int, str, str]]
 
 
 class ManagerError(Exception):
@@ -31,17 +35,6 @@ class State(t.NamedTuple):
 
     process: int | None
     failing: bool
-
-
-def run(words: t.Sequence[str], timeout: float, check: bool = True) -> str:
-    """Run a command and return what it printed."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ManagerError(f"{' '.join(words[:2])}: {error}") from error
-    if check and done.returncode:
-        raise ManagerError(f"{' '.join(words)}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
 
 
 def parse_show(text: str, prefix: str) -> dict[str, State]:
@@ -68,10 +61,20 @@ class Manager(abc.ABC):
 
     suffix = ""
 
-    def __init__(self, directory: str, prefix: str, stop_timeout: int) -> None:
+    def __init__(self, run_command: RunCommand, directory: str, prefix: str, stop_timeout: int) -> None:
+        self.run_command = run_command
         self.directory = directory
         self.prefix = prefix
         self.stop_timeout = stop_timeout + MARGIN_SECONDS
+
+    def run(self, words: t.Sequence[str], timeout: float, check: bool = True) -> str:
+        """Run a command and return what it printed."""
+        code, out, err = self.run_command(["timeout", f"{timeout:g}", *words], expand_user_and_vars=False)
+        if code == TIMED_OUT:
+            raise ManagerError(f"{' '.join(words[:2])} did not end within {timeout:g} s")
+        if check and code:
+            raise ManagerError(f"{' '.join(words)}: {(err or out).strip()}")
+        return out
 
     def definition(self, name: str) -> str:
         """Return the path of a node's definition."""
@@ -145,34 +148,34 @@ class Systemd(Manager):
         """Return what systemd knows, also about units whose file is gone."""
         properties = "Id,LoadState,ActiveState,MainPID,NRestarts"
         units = [*self._units(self.definitions()), f"{self.prefix}*.service"]
-        return parse_show(run(["systemctl", "show", "--property", properties, *units], MARGIN_SECONDS), self.prefix)
+        return parse_show(self.run(["systemctl", "show", "--property", properties, *units], MARGIN_SECONDS), self.prefix)
 
     def prepare(self, needed: bool) -> None:
         """Do nothing, systemd always runs."""
 
     def reload(self) -> None:
         """Read the units again."""
-        run(["systemctl", "daemon-reload"], MARGIN_SECONDS)
+        self.run(["systemctl", "daemon-reload"], MARGIN_SECONDS)
 
     def bring_up(self, start: t.Sequence[str], restart: t.Sequence[str]) -> None:
         """Start first, restarts may take as long as a drain."""
         for verb, names in (("start", start), ("restart", restart)):
             if names:
                 # A node that fails is reported by its state, with its last lines.
-                run(["systemctl", verb, *self._units(names)], self.stop_timeout, check=False)
+                self.run(["systemctl", verb, *self._units(names)], self.stop_timeout, check=False)
 
     def begin_remove(self, names: t.Sequence[str]) -> list[str]:
         """Queue the stop jobs."""
         if names:
-            run(["systemctl", "disable", *self._units(names)], MARGIN_SECONDS, check=False)
-            run(["systemctl", "stop", "--no-block", *self._units(names)], MARGIN_SECONDS, check=False)
+            self.run(["systemctl", "disable", *self._units(names)], MARGIN_SECONDS, check=False)
+            self.run(["systemctl", "stop", "--no-block", *self._units(names)], MARGIN_SECONDS, check=False)
         return list(names)
 
     def end_remove(self, names: t.Sequence[str]) -> None:
         """Join the stop jobs and remove the units."""
         if not names:
             return
-        run(["systemctl", "stop", *self._units(names)], self.stop_timeout, check=False)
+        self.run(["systemctl", "stop", *self._units(names)], self.stop_timeout, check=False)
         alive = sorted(set(names) & set(self.processes()))
         if alive:
             raise ManagerError(f"nodes {', '.join(alive)} do not stop")
@@ -180,7 +183,7 @@ class Systemd(Manager):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.definition(name))
         self.reload()
-        run(["systemctl", "reset-failed", *self._units(names)], MARGIN_SECONDS, check=False)
+        self.run(["systemctl", "reset-failed", *self._units(names)], MARGIN_SECONDS, check=False)
 
     def not_enabled(self, names: t.Sequence[str]) -> list[str]:
         """Look for the links that enabling makes."""
@@ -190,12 +193,12 @@ class Systemd(Manager):
     def enable(self, names: t.Sequence[str]) -> None:
         """Enable the units."""
         if names:
-            run(["systemctl", "enable", *self._units(names)], MARGIN_SECONDS)
+            self.run(["systemctl", "enable", *self._units(names)], MARGIN_SECONDS)
 
     def output(self, name: str) -> str:
         """Return the end of the journal."""
         unit = self._units([name])[0]
-        return run(["journalctl", "--unit", unit, "--lines", "15", "--output", "cat"], MARGIN_SECONDS, check=False)
+        return self.run(["journalctl", "--unit", unit, "--lines", "15", "--output", "cat"], MARGIN_SECONDS, check=False)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -226,8 +229,8 @@ class Supervisor(Manager):
     unit = "supervisor.service"
     drop_in = "/etc/systemd/system/supervisor.service.d/celery-worker.conf"
 
-    def __init__(self, directory: str, prefix: str, stop_timeout: int, socket_path: str) -> None:
-        super().__init__(directory, prefix, stop_timeout)
+    def __init__(self, run_command: RunCommand, directory: str, prefix: str, stop_timeout: int, socket_path: str) -> None:
+        super().__init__(run_command, directory, prefix, stop_timeout)
         self.socket_path = socket_path
 
     def _rpc(self) -> t.Any:
@@ -263,7 +266,7 @@ class Supervisor(Manager):
         }
 
     def _service_process(self) -> int:
-        return int(run(["systemctl", "show", "--property", "MainPID", "--value", self.unit], MARGIN_SECONDS) or 0)
+        return int(self.run(["systemctl", "show", "--property", "MainPID", "--value", self.unit], MARGIN_SECONDS) or 0)
 
     def prepare(self, needed: bool) -> None:
         """Start the service, and restart it where its drop-in is newer: limits are inherited from it."""
@@ -272,8 +275,8 @@ class Supervisor(Manager):
         process = self._service_process()
         if process and not newer_path(process, [self.drop_in]) and os.path.exists(self.socket_path):
             return
-        run(["systemctl", "daemon-reload"], MARGIN_SECONDS)
-        run(["systemctl", "restart" if process else "start", self.unit], self.stop_timeout)
+        self.run(["systemctl", "daemon-reload"], MARGIN_SECONDS)
+        self.run(["systemctl", "restart" if process else "start", self.unit], self.stop_timeout)
         deadline = time.monotonic() + MARGIN_SECONDS
         while not os.path.exists(self.socket_path):
             if time.monotonic() > deadline:
@@ -351,7 +354,7 @@ class Supervisor(Manager):
     def enable(self, names: t.Sequence[str]) -> None:
         """Enable the service."""
         if names:
-            run(["systemctl", "enable", self.unit], MARGIN_SECONDS)
+            self.run(["systemctl", "enable", self.unit], MARGIN_SECONDS)
 
     def output(self, name: str) -> str:
         """Return the end of what supervisor captured."""

@@ -141,8 +141,7 @@ def pairs(flat: t.Sequence[t.Any]) -> dict[str, t.Any]:
 
 def parse_info(text: str) -> dict[str, str]:
     """Return the fields of an C(INFO) reply."""
-    lines = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
-    return {key: value for key, value in lines}
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
 
 
 def replicas(info: dict[str, str]) -> list[dict[str, str]]:

@@ -130,7 +130,7 @@ def main() -> None:
     params = module.params
     try:
         answer = ask(
-            params,
+            module,
             "canary",
             params["timeout_seconds"],
             queues=expected_answers(params["nodes"]),

@@ -106,7 +106,7 @@ def main() -> None:
     seconds = params["wait_seconds"] + params["timeout_seconds"] * (1 + len(params["commands"]))
     try:
         answer = ask(
-            params,
+            module,
             "inspect",
             seconds,
             nodes=params["nodes"],

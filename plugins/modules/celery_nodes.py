@@ -272,8 +272,8 @@ def main() -> None:
     )
     params = module.params
     stop = params["stop_timeout_seconds"]
-    systemd = Systemd(params["unit_directory"], params["prefix"], stop)
-    supervisor = Supervisor(params["program_directory"], params["prefix"], stop, params["supervisor_socket"])
+    systemd = Systemd(module.run_command, params["unit_directory"], params["prefix"], stop)
+    supervisor = Supervisor(module.run_command, params["program_directory"], params["prefix"], stop, params["supervisor_socket"])
     manager, other = (systemd, supervisor) if params["manager"] == "systemd" else (supervisor, systemd)
     wanted = [node["name"] for node in params["nodes"]]
     begin = time.monotonic()

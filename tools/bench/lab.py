@@ -97,7 +97,7 @@ class Lab:
 
     @staticmethod
     def docker(*arguments: str, check: bool = True) -> str:
-        done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout

@@ -81,7 +81,7 @@ def environment(secrets):
 @pytest.fixture
 def stranger(master, environment):
     """A user of another environment, with the same rules for another prefix."""
-    line = next(line for line in master.acl_list() if line.split()[1] == environment["user"])
+    (line,) = [line for line in master.acl_list() if line.split()[1] == environment["user"]]
     rules = line.replace(environment["key_prefix"], "stranger:").split()[2:]
     master.execute_command("ACL", "SETUSER", "stranger", "reset", *[rule for rule in rules if rule[0] != "#"], ">of another world")
     yield connect(master.connection_pool.connection_kwargs["host"], "stranger", "of another world", database=environment["vhost"])

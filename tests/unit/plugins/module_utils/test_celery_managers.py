@@ -3,11 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_managers as managers
 
 PREFIX = "celery-worker-"
+
+
+def run_command(words, **_options):
+    """Stand in for the function of the same name of a module."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def unit(name, **properties):
@@ -37,14 +45,14 @@ def test_show_is_read_unit_by_unit():
 def test_definitions_are_those_of_worker_nodes_only(tmp_path):
     for name in ("celery-worker-a.service", "celery-worker-b-2.service", "celery-beat.service", "celery-worker-a.conf"):
         (tmp_path / name).touch()
-    assert managers.Systemd(str(tmp_path), PREFIX, 1).definitions() == ["a", "b-2"]
-    supervisor = managers.Supervisor(str(tmp_path), PREFIX, 1, str(tmp_path / "socket"))
+    assert managers.Systemd(run_command, str(tmp_path), PREFIX, 1).definitions() == ["a", "b-2"]
+    supervisor = managers.Supervisor(run_command, str(tmp_path), PREFIX, 1, str(tmp_path / "socket"))
     assert supervisor.definitions() == ["a"]
     assert supervisor.definition("a") == str(tmp_path / "celery-worker-a.conf")
 
 
 def test_no_supervisor_means_no_programs(tmp_path):
-    supervisor = managers.Supervisor(str(tmp_path), PREFIX, 1, str(tmp_path / "socket"))
+    supervisor = managers.Supervisor(run_command, str(tmp_path), PREFIX, 1, str(tmp_path / "socket"))
     assert supervisor.states() == {}
     supervisor.remove([])
 
@@ -53,14 +61,14 @@ def test_links_tell_which_units_are_enabled(tmp_path):
     wants = tmp_path / "multi-user.target.wants"
     wants.mkdir()
     (wants / "celery-worker-a.service").symlink_to("/nowhere")
-    assert managers.Systemd(str(tmp_path), PREFIX, 1).not_enabled(["a", "b"]) == ["b"]
+    assert managers.Systemd(run_command, str(tmp_path), PREFIX, 1).not_enabled(["a", "b"]) == ["b"]
 
 
 class FakeSupervisor(managers.Supervisor):
     """Keeps programs in a dictionary and logs what is asked."""
 
     def __init__(self, directory, states):
-        super().__init__(str(directory), PREFIX, 1, "/nowhere")
+        super().__init__(run_command, str(directory), PREFIX, 1, "/nowhere")
         self.programs = {name: {"statename": state, "pid": 5} for name, state in states.items()}
         self.calls = []
 
@@ -104,6 +112,12 @@ def test_supervisor_removes_programs_with_their_files(tmp_path):
 
 
 def test_a_command_that_fails_says_what_it_was():
+    systemd = managers.Systemd(run_command, "/nowhere", PREFIX, 1)
     with pytest.raises(managers.ManagerError, match="false"):
-        managers.run(["false"], 5)
-    assert managers.run(["false"], 5, check=False) == ""
+        systemd.run(["false"], 5)
+    assert systemd.run(["false"], 5, check=False) == ""
+
+
+def test_a_command_that_does_not_end_is_ended():
+    with pytest.raises(managers.ManagerError, match="sleep 60 did not end within 0.1 s"):
+        managers.Systemd(run_command, "/nowhere", PREFIX, 1).run(["sleep", "60"], 0.1)

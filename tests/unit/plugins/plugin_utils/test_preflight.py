@@ -115,7 +115,10 @@ def test_without_facts_nothing_is_said_about_hosts() -> None:
     assert names(inventory(host, limits={"distributions": {"Debian": ["12"]}}), *preflight_hosts.CHECKS) == []
 
 
-@pytest.mark.parametrize("values", [{}, {"celery_worker_pools": "text", "celery_app_queues": 5, "celery_app_environment": [1]}, {"celery_worker_pools": ["text"]}])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"celery_worker_pools": "text", "celery_app_queues": 5, "celery_app_environment": [1]}, {"celery_worker_pools": ["text"]}],
+)
 def test_values_of_a_wrong_type_are_left_to_the_specs(values: dict[str, t.Any]) -> None:
     host = preflight.Host("h", [*ROLES["brokers"], *ROLES["workers"]], {"redis_environments": [None], **values}, {"processor_nproc": "x"})
     hosts = inventory(host)

@@ -162,8 +162,9 @@ channel = connection.transport.Channel.__new__(connection.transport.Channel)
 options = connection.transport_options
 backend = app.backend.connparams
 """
-    expression = "[options['socket_timeout'], options['socket_connect_timeout'], backend['socket_timeout'], backend['username'], backend['db'], len(backend['hosts'])]"
-    assert settings(rendered, expression, code) == [3, 1, 3, "prod", 2, 3]
+    broker = "options['socket_timeout'], options['socket_connect_timeout']"
+    results = "backend['socket_timeout'], backend['username'], backend['db'], len(backend['hosts'])"
+    assert settings(rendered, f"[{broker}, {results}]", code) == [3, 1, 3, "prod", 2, 3]
     keepalive = settings(rendered, "{str(int(k)): v for k, v in app.conf.broker_transport_options['socket_keepalive_options'].items()}")
     assert keepalive[str(int(socket.TCP_USER_TIMEOUT))] == 3000
 
