@@ -20,6 +20,12 @@ POOLS = [
     {"name": "export", "queues": ["data_export"], "pool": "gevent", "processes": 2},
 ]
 LEAVING = {"name": "leaving", "queues": ["leaving"], "pool": "solo"}
+QUEUES = [queue for pool in POOLS for queue in pool["queues"]]
+SUPERVISED = {
+    "celery_worker_manager": "supervisor",
+    "celery_worker_pools": [*POOLS, LEAVING],
+    "celery_app_queues": [*QUEUES, "leaving"],
+}
 FAST = {"celery_worker_drain_timeout_seconds": 8, "celery_worker_stop_timeout_seconds": 30, "celery_worker_nofile": 8192}
 
 
@@ -56,7 +62,7 @@ def _supervised():
         cwd=PROJECT,
         check=True,
     )
-    converge(celery_worker_manager="supervisor", celery_worker_pools=[*POOLS, LEAVING], **FAST)
+    converge(**SUPERVISED, **FAST)
     yield
     converge()
 
@@ -78,7 +84,7 @@ def test_supervisor_is_for_root_only(host):
 
 
 def test_a_second_run_changes_nothing(host):
-    recap = converge(celery_worker_manager="supervisor", celery_worker_pools=[*POOLS, LEAVING], **FAST)
+    recap = converge(**SUPERVISED, **FAST)
     assert "changed=0" in recap.splitlines()[-2] + recap.splitlines()[-1]
 
 

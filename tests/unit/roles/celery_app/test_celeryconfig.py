@@ -184,19 +184,25 @@ class Channel:
     assert settings(rendered, "app.connection_for_write().maybe_close_channel(Channel())", code) is None
 
 
-def test_no_read_of_publish_and_subscribe_waits_for_ever(rendered):
+def test_no_read_of_publish_and_subscribe_makes_kombu_wait_for_ever(rendered):
     code = """
-app.conf.broker_url
 import redis
-from kombu.transport.redis import PrefixedRedisPubSub
 asked = []
 redis.client.PubSub.parse_response = lambda self, block=True, timeout=0: asked.append([block, timeout])
 redis.client.PubSub.__del__ = lambda self: None
-pubsub = PrefixedRedisPubSub.__new__(PrefixedRedisPubSub)
-pubsub.parse_response()
-pubsub.parse_response(block=False, timeout=0.2)
+app.conf.broker_url
+from kombu.transport.redis import PrefixedRedisPubSub
+for kind in (PrefixedRedisPubSub, redis.client.PubSub):
+    pubsub = kind.__new__(kind)
+    pubsub.parse_response()
+    pubsub.parse_response(block=False, timeout=0.2)
 """
-    assert settings(rendered, "asked", code) == [[False, 1], [False, 0.2]]
+    assert settings(rendered, "asked", code) == [[False, 1], [False, 0.2], [True, 0], [False, 0.2]]
+
+
+def test_greenlets_find_nothing_that_was_imported_before_the_patches(rendered):
+    code = "import sys\nimport celeryconfig"
+    assert settings(rendered, "sorted({'kombu.utils.eventio', 'kombu.transport.redis'} & set(sys.modules))", code) == []
 
 
 def test_the_scheduler_keeps_its_keys_under_the_prefix_of_the_environment(rendered):
