@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import pathlib
 import sys
-import tempfile
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def pytest_configure() -> None:
-    """Put a tree on the path in which the checkout stands as multinode.celery."""
-    # Kept on the object so that the tree lives as long as the run.
-    pytest_configure.tree = tempfile.TemporaryDirectory(prefix="multinode-celery-")
-    namespace = pathlib.Path(pytest_configure.tree.name, "ansible_collections", "multinode")
-    namespace.mkdir(parents=True)
-    (namespace / "celery").symlink_to(CHECKOUT)
-    sys.path.insert(0, pytest_configure.tree.name)
+    """Put the tree on the path in which the checkout stands as multinode.celery."""
+    sys.path.insert(0, str(CHECKOUT / ".collections"))

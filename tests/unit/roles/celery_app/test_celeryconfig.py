@@ -50,7 +50,7 @@ def render(directory: pathlib.Path, **variables) -> pathlib.Path:
         **variables,
     }
     (directory / "vars.json").write_text(json.dumps(given))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": sys.path[0], "ANSIBLE_LOCALHOST_WARNING": "0"}
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"), "ANSIBLE_LOCALHOST_WARNING": "0"}
     beside = pathlib.Path(sys.executable).with_name("ansible-playbook")
     command = [str(beside) if beside.exists() else shutil.which("ansible-playbook"), "play.yml", "-i", "hosts.json", "-e", "@vars.json"]
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
