@@ -1,0 +1,114 @@
+"""Releases from every kind of source, one after the other on one host, and back to the first."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import worker_checks as checks
+
+testinfra_hosts = ["ansible://workers"]
+PROJECT = Path(__file__).resolve().parents[3]
+# No public index has a project of this name, so that nothing else can be installed in its place.
+NAME = "multinode-celery-example"
+
+
+def deploy(version: str, **variables: object) -> str:
+    """Run the playbook of the workers with another release; ANSIBLE_INVENTORY names the inventories."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            PROJECT / "playbooks" / "workers.yml",
+            *("--tags", "celery_app,celery_worker", "--extra-vars", json.dumps({"celery_app_version": version, **variables})),
+        ],
+        cwd=PROJECT,
+        env=os.environ | {"ANSIBLE_FORCE_COLOR": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def assert_runs(host, version: str) -> None:
+    """Expect a task of the application from a worker of this release."""
+    assert host.check_output("readlink /opt/celery/proj/current") == f"releases/{version}"
+    assert f"/releases/{version}/" in checks.arguments(host, checks.main_process(host, "general"))[0]
+    assert checks.send(host, "proj.tasks.long", [0.5], "default")["answers"][0]["node"].startswith("general@")
+
+
+@pytest.fixture(name="example", scope="module")
+def _example(tmp_path_factory):
+    """A copy of the example under a name of its own."""
+    copy = tmp_path_factory.mktemp("example") / "source"
+    shutil.copytree(PROJECT / "examples" / "proj", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    description = (copy / "pyproject.toml").read_text().replace('name = "proj"', f'name = "{NAME}"', 1)
+    (copy / "pyproject.toml").write_text(f'{description}\n[tool.flit.module]\nname = "proj"\n')
+    return copy
+
+
+@pytest.fixture(name="wheel", scope="module")
+def _wheel(example):
+    """The example as a wheel."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", example.parent / "wheels", example]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = (example.parent / "wheels").iterdir()
+    return wheel
+
+
+@pytest.fixture(name="index", scope="module")
+def _index(wheel, tmp_path_factory):
+    """A package index with the wheel in it, on the lab's own network."""
+    root = tmp_path_factory.mktemp("index")
+    (root / NAME).mkdir()
+    shutil.copy(wheel, root / NAME)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=root)
+    command = ["docker", "network", "inspect", "single", "--format", "{{(index .IPAM.Config 0).Subnet}}"]
+    network = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    # The first address of a bridge network is this machine's own.
+    address = str(next(ipaddress.ip_network(network).hosts()))
+    with http.server.ThreadingHTTPServer((address, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{address}:{server.server_port}", address
+        server.shutdown()
+
+
+def test_a_wheel(host, wheel):
+    deploy("1.1.0", celery_app_source_type="archive", celery_app_source=str(wheel))
+    assert_runs(host, "1.1.0")
+
+
+def test_a_git_repository(host, example):
+    git = ["git", "-C", example, "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Release"], ["tag", "v1.2.0"]):
+        subprocess.run([*git, *arguments], check=True, capture_output=True)
+    deploy("1.2.0", celery_app_source_type="git", celery_app_source=str(example), celery_app_source_revision="v1.2.0")
+    assert_runs(host, "1.2.0")
+
+
+def test_a_package_of_an_index(host, index):
+    url, address = index
+    deploy(
+        "1.3.0",
+        celery_app_source_type="package",
+        celery_app_source=NAME,
+        celery_app_pip_arguments=["--extra-index-url", url, "--trusted-host", address],
+    )
+    assert_runs(host, "1.3.0")
+
+
+def test_a_kept_release_comes_back_by_its_link(host):
+    built = host.check_output("stat -c %Y /opt/celery/proj/releases/1.0.0/.complete")
+    deploy("1.0.0")
+    assert_runs(host, "1.0.0")
+    assert host.check_output("stat -c %Y /opt/celery/proj/releases/1.0.0/.complete") == built
