@@ -52,7 +52,11 @@ def _example(tmp_path_factory):
     """A copy of the example under a name of its own."""
     copy = tmp_path_factory.mktemp("example") / "source"
     shutil.copytree(PROJECT / "examples" / "proj", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    description = (copy / "pyproject.toml").read_text().replace('name = "proj"', f'name = "{NAME}"', 1)
+    description = (copy / "pyproject.toml").read_text()
+    # Without a version of its own the source of kind package means the version of the release.
+    for former, wanted in (('name = "proj"', f'name = "{NAME}"'), ('version = "1.0.0"', 'version = "1.3.0"')):
+        assert former in description
+        description = description.replace(former, wanted, 1)
     (copy / "pyproject.toml").write_text(f'{description}\n[tool.flit.module]\nname = "proj"\n')
     return copy
 
