@@ -80,7 +80,7 @@ def _index(wheel, tmp_path_factory):
     command = ["docker", "network", "inspect", "single", "--format", "{{(index .IPAM.Config 0).Subnet}}"]
     network = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     # The first address of a bridge network is this machine's own.
-    address = str(next(ipaddress.ip_network(network).hosts()))
+    address = str(ipaddress.ip_network(network)[1])
     with http.server.ThreadingHTTPServer((address, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{address}:{server.server_port}", address
