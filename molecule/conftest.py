@@ -1,10 +1,20 @@
-"""Fails a run whose number of passed tests is not the number that its scenario states."""
+"""What the scenarios share: the lab under test, and a run that must have passed as many tests as its scenario states."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The lab named by the environment; whatever a failed test left broken is healed at the end."""
+    lab = Lab(os.environ.get("LAB_NAME", "cluster"), os.environ.get("LAB_INVENTORY", "inventories/prod"))
+    lab.heal()
+    yield lab
+    lab.heal()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

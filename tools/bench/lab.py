@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -22,6 +24,27 @@ from accounting import Execution, parse_log
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = Path(__file__).with_name("agent.py")
 APP = "proj"
+
+
+def run_playbook(
+    path: str | Path, *arguments: str, check: bool = True, inventories: list[str] | None = None, **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook of the checkout as a user would; ANSIBLE_INVENTORY names the inventories where none are given."""
+    environment = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    # The molecule process that may run this has a search path of its own.
+    environment.pop("ANSIBLE_ROLES_PATH", None)
+    if inventories is not None:
+        environment["ANSIBLE_INVENTORY"] = ",".join(str(ROOT / inventory) for inventory in inventories)
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"), ROOT / path, *arguments,
+            *(["--extra-vars", json.dumps(variables)] if variables else []),
+        ],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )
+    if check and done.returncode:
+        raise RuntimeError(f"{path} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    return done
 
 
 class Stream:
@@ -68,7 +91,8 @@ class Lab:
 
     def __init__(self, name: str, *inventories: str) -> None:
         self.name = name
-        self.inventories = [word for path in (*inventories, f".lab/{name}/inventory") for word in ("-i", path)]
+        self.sources = [*inventories, f".lab/{name}/inventory"]
+        self.inventories = [word for path in self.sources for word in ("-i", path)]
         listing = json.loads(
             subprocess.run(
                 [str(ROOT / ".venv/bin/ansible-inventory"), *self.inventories, "--list"],
@@ -94,6 +118,10 @@ class Lab:
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
+
+    def playbook(self, path: str | Path, *arguments: str, check: bool = True, **variables: Any) -> subprocess.CompletedProcess[str]:
+        """Run a playbook on this lab."""
+        return run_playbook(path, *arguments, check=check, inventories=self.sources, **variables)
 
     @staticmethod
     def docker(*arguments: str, check: bool = True) -> str:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from lab import ROOT, run_playbook
 
-PROJECT = Path(__file__).resolve().parents[3]
 ADDED = "cpu-3"
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -18,17 +15,7 @@ RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+fai
 def playbook(name, *arguments):
     """Run a playbook against the shipped inventory, the added host and the lab's addresses."""
     shipped, overlay = os.environ["ANSIBLE_INVENTORY"].split(",")
-    inventories = f"{shipped},{PROJECT / 'molecule/cluster/scale_out'},{overlay}"
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), PROJECT / name, *arguments],
-        cwd=PROJECT,
-        env=os.environ | {"ANSIBLE_INVENTORY": inventories, "ANSIBLE_FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
-    return run.stdout
+    return run_playbook(name, *arguments, inventories=[shipped, "molecule/cluster/scale_out", overlay]).stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +23,7 @@ def _added_host():
     """Start one host more, and leave the lab as it was."""
     lab = Path(os.environ["ANSIBLE_INVENTORY"].split(",")[1]).parent
     files = {path: path.read_text() for path in (lab / "inventory/hosts.yml", lab / "ssh/config")}
-    playbook("molecule/lab/create.yml", "--extra-vars", f"@{PROJECT / 'molecule/cluster/lab.yml'}")
+    playbook("molecule/lab/create.yml", "--extra-vars", f"@{ROOT / 'molecule/cluster/lab.yml'}")
     yield
     subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
     for path, text in files.items():

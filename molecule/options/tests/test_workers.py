@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import worker_checks as checks
+from lab import run_playbook
 
 testinfra_hosts = ["ansible://test-1"]
-PROJECT = Path(__file__).resolve().parents[3]
 NODES = ["video", "video-2", "general", "export", "export-2", "leaving"]
 POOLS = [
     {"name": "video", "queues": ["video_processing"], "processes": 2, "concurrency": 1, "environment": {"MARK": 'a "b" %h'}},
@@ -31,17 +27,8 @@ FAST = {"celery_worker_drain_timeout_seconds": 8, "celery_worker_stop_timeout_se
 
 def converge(**variables):
     """Run the worker role alone on the host; ANSIBLE_INVENTORY names the inventories."""
-    return subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            PROJECT / "playbooks" / "workers.yml",
-            *("--limit", "test-1", "--tags", "celery_worker", "--extra-vars", json.dumps(variables)),
-        ],
-        cwd=PROJECT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    arguments = ("--limit", "test-1", "--tags", "celery_worker")
+    return run_playbook("playbooks/workers.yml", *arguments, **variables).stdout
 
 
 def result(host, identity, timeout):
@@ -57,11 +44,7 @@ def result(host, identity, timeout):
 
 @pytest.fixture(name="supervised", scope="module", autouse=True)
 def _supervised():
-    subprocess.run(
-        [Path(sys.executable).with_name("ansible"), "test-1", "--become", "-m", "apt", "-a", "name=supervisor"],
-        cwd=PROJECT,
-        check=True,
-    )
+    run_playbook("playbooks/workers.yml", "--limit", "test-1", "--tags", "common", **SUPERVISED)
     converge(**SUPERVISED, **FAST)
     yield
     converge()

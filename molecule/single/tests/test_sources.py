@@ -5,39 +5,24 @@ from __future__ import annotations
 import functools
 import http.server
 import ipaddress
-import json
-import os
 import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 import worker_checks as checks
+from lab import ROOT, run_playbook
 
 testinfra_hosts = ["ansible://workers"]
-PROJECT = Path(__file__).resolve().parents[3]
 # No public index has a project of this name, so that nothing else can be installed in its place.
 NAME = "multinode-celery-example"
 
 
 def deploy(version: str, **variables: object) -> str:
     """Run the playbook of the workers with another release; ANSIBLE_INVENTORY names the inventories."""
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            PROJECT / "playbooks" / "workers.yml",
-            *("--tags", "celery_app,celery_worker", "--extra-vars", json.dumps({"celery_app_version": version, **variables})),
-        ],
-        cwd=PROJECT,
-        env=os.environ | {"ANSIBLE_FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    return done.stdout
+    arguments = ("--tags", "celery_app,celery_worker")
+    return run_playbook("playbooks/workers.yml", *arguments, celery_app_version=version, **variables).stdout
 
 
 def assert_runs(host, version: str) -> None:
@@ -51,7 +36,7 @@ def assert_runs(host, version: str) -> None:
 def _example(tmp_path_factory):
     """A copy of the example under a name of its own."""
     copy = tmp_path_factory.mktemp("example") / "source"
-    shutil.copytree(PROJECT / "examples" / "proj", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "examples" / "proj", copy, ignore=shutil.ignore_patterns("__pycache__"))
     description = (copy / "pyproject.toml").read_text()
     # Without a version of its own the source of kind package means the version of the release.
     for former, wanted in (('name = "proj"', f'name = "{NAME}"'), ('version = "1.0.0"', 'version = "1.3.0"')):

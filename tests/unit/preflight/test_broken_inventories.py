@@ -15,11 +15,8 @@ import subprocess
 import sys
 import typing as t
 
+import inventories
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
-import inventories  # noqa: E402
 
 REDIS = "group_vars/brokers/redis.yml"
 SENTINEL = "group_vars/brokers/redis_sentinel.yml"
