@@ -18,9 +18,12 @@ from typing import Any, NamedTuple
 # gevent and threads pools log from MainProcess; the log format is Celery's default.
 EXECUTED = re.compile(
     r"^\[(?P<day>\d{4}-\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d),(?P<milli>\d{3}): \w+/[^\]]*\] "
-    r"Task (?P<task>[\w.]+)\[(?P<id>[0-9a-f-]{36})\] (?P<event>received|succeeded)",
+    r"Task (?P<task>[\w.]+)\[(?P<id>[0-9a-f-]{36})\] (?P<event>received|succeeded|raised|INTERNAL ERROR)",
     re.MULTILINE,
 )
+
+
+READY = re.compile(r"^\[(?P<day>\d{4}-\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d),(?P<milli>\d{3}): \w+/MainProcess\] \S+ ready\.", re.MULTILINE)
 
 
 class Execution(NamedTuple):
@@ -36,15 +39,36 @@ class Send(NamedTuple):
     error: str
 
 
-def parse_log(text: str, node: str, event: str = "succeeded") -> list[Execution]:
-    """Executions found in one worker node's log; test hosts keep UTC."""
-    found = []
-    for match in EXECUTED.finditer(text):
-        if match["event"] != event:
-            continue
-        moment = datetime.strptime(f"{match['day']} {match['time']}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
-        found.append(Execution(match["id"], moment.timestamp() + int(match["milli"]) / 1000, node))
-    return found
+def parse_moment(day: str, clock: str, milli: str) -> float:
+    """Seconds since the epoch of a log line; test hosts keep UTC."""
+    return datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp() + int(milli) / 1000
+
+
+def parse_log(text: str, node: str, *events: str) -> list[Execution]:
+    """Executions found in one worker node's log, or other events of tasks."""
+    return [
+        Execution(match["id"], parse_moment(match["day"], match["time"], match["milli"]), node)
+        for match in EXECUTED.finditer(text)
+        if match["event"] in (events or ("succeeded",))
+    ]
+
+
+def parse_ready(text: str) -> list[float]:
+    """Moments at which a node had begun to consume, as its log tells."""
+    return [parse_moment(match["day"], match["time"], match["milli"]) for match in READY.finditer(text)]
+
+
+def stretches(starts: Iterable[float], stops: Iterable[float], end: float) -> list[tuple[float, float]]:
+    """Times in which a node consumed, from the moments at which it was ready and those at which it stopped.
+
+    A node that was killed says nothing: its next start begins a new stretch, and the old one ends there, too.
+    """
+    found, since = [], None
+    for at, started in sorted([*((at, True) for at in starts), *((at, False) for at in stops)]):
+        if since is not None:
+            found.append((since, at))
+        since = at if started else None
+    return found + ([(since, end)] if since is not None else [])
 
 
 def parse_records(lines: Iterable[str]) -> tuple[list[Send], dict[str, Any]]:

@@ -48,9 +48,8 @@ class Schedule:
         self.skipped = 0
         self.lock = threading.Lock()
 
-    def end_with_stdin(self) -> None:
-        """Whoever started the sender ends it by closing its input, on purpose or by dying."""
-        sys.stdin.read()
+    def close(self) -> None:
+        """Hand out no further slot."""
         with self.lock:
             self.end = min(self.end, time.time())
 
@@ -72,34 +71,58 @@ class Schedule:
         return True
 
 
-def send(options: argparse.Namespace) -> None:
-    app = application()
-    schedule = Schedule(options.rate, options.seconds, options.count, options.catch_up)
-    arguments = json.loads(options.args)
-    extra = {"queue": options.queue} if options.queue else {}
-    if options.until_closed:
-        threading.Thread(target=schedule.end_with_stdin, daemon=True).start()
+class Sender:
+    """Sends one stream of tasks with a few threads and says what became of each."""
 
-    def run() -> None:
-        while schedule.next():
+    def __init__(self, app: Celery, schedule: Schedule, task: str, arguments: list, queue: str, threads: int) -> None:
+        self.app, self.schedule, self.task, self.arguments = app, schedule, task, arguments
+        self.extra = {"queue": queue} if queue else {}
+        self.threads = [threading.Thread(target=self.run, daemon=True) for unused in range(threads)]
+
+    def run(self) -> None:
+        while self.schedule.next():
             task_id = str(uuid.uuid4())
             started = time.time()
             try:
-                app.send_task(options.task, args=arguments, task_id=task_id, **extra)
+                self.app.send_task(self.task, args=self.arguments, task_id=task_id, **self.extra)
             except Exception as error:  # every refusal is a result here
-                emit({"id": task_id, "sent": started, "error": f"{type(error).__name__}: {error}"[:200],
+                emit({"id": task_id, "sent": started, "error": f"{type(error).__name__}: {error}"[:200], **self.extra,
                       "returned": time.time()})
             else:
-                emit({"id": task_id, "sent": started, "returned": time.time()})
+                emit({"id": task_id, "sent": started, "returned": time.time(), **self.extra})
 
-    threads = [threading.Thread(target=run, daemon=True) for unused in range(options.threads)]
+
+def run_senders(senders: list[Sender], options: argparse.Namespace) -> None:
+    schedules = [sender.schedule for sender in senders]
+    if options.until_closed:
+        # Whoever started the senders ends them by closing their input, on purpose or by dying.
+        threading.Thread(target=lambda: (sys.stdin.read(), [schedule.close() for schedule in schedules]), daemon=True).start()
+    threads = [thread for sender in senders for thread in sender.threads]
     for thread in threads:
         thread.start()
     # A sender that hangs past the end is given up after the grace period: the ids it holds were not accepted.
-    while any(thread.is_alive() for thread in threads) and time.time() < schedule.end + options.grace:
+    while any(thread.is_alive() for thread in threads) and time.time() < max(one.end for one in schedules) + options.grace:
         time.sleep(0.1)
-    emit({"summary": "send", "start": schedule.start, "end": time.time(), "skipped": schedule.skipped,
-          "hanging": sum(thread.is_alive() for thread in threads)})
+    emit({"summary": "send", "start": min(one.start for one in schedules), "end": time.time(),
+          "skipped": sum(one.skipped for one in schedules), "hanging": sum(thread.is_alive() for thread in threads)})
+
+
+def send(options: argparse.Namespace) -> None:
+    schedule = Schedule(options.rate, options.seconds, options.count, options.catch_up)
+    run_senders([Sender(application(), schedule, options.task, json.loads(options.args), options.queue, options.threads)], options)
+
+
+def mix(options: argparse.Namespace) -> None:
+    """Several streams at once, each with a task, arguments, a queue, a rate and perhaps a number of tasks."""
+    app = application()
+    run_senders(
+        [
+            Sender(app, Schedule(one["rate"], options.seconds, one.get("count", 0), False), one["task"], one["args"], one["queue"],
+                   options.threads)
+            for one in json.loads(options.streams)
+        ],
+        options,
+    )
 
 
 def connection_settings(app: Celery) -> dict:
@@ -206,6 +229,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     command.add_argument("--threads", type=int, default=4)
     command.add_argument("--grace", type=float, default=60)
     command.add_argument("--catch-up", action="store_true")
+    command.add_argument("--until-closed", action="store_true")
+
+    command = commands.add_parser("mix")
+    command.set_defaults(call=mix)
+    command.add_argument("--streams", required=True)
+    command.add_argument("--seconds", type=float, default=1800)
+    command.add_argument("--threads", type=int, default=2)
+    command.add_argument("--grace", type=float, default=60)
     command.add_argument("--until-closed", action="store_true")
 
     command = commands.add_parser("probe")

@@ -240,11 +240,15 @@ class Lab:
             }
 
     def executions(self, hosts: list[str] | None = None, event: str = "succeeded") -> list[Execution]:
+        return self.events(event, hosts=hosts)
+
+    def events(self, *events: str, hosts: list[str] | None = None) -> list[Execution]:
+        """What the workers' logs tell of tasks: received, succeeded, raised or INTERNAL ERROR."""
         return [
             execution
             for host in hosts or self.group("workers")
             for node, text in self.log_files(host).items()
-            for execution in parse_log(text, node, event)
+            for execution in parse_log(text, node, *events)
         ]
 
 

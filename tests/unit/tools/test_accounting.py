@@ -50,6 +50,19 @@ def test_parse_log(process):
     assert [one.at for one in accounting.parse_log(text, "n", "received")] == [1795361100.125]
 
 
+def test_parse_log_finds_tasks_that_raised():
+    text = f"[2026-11-22 15:25:01,000: ERROR/ForkPoolWorker-1] Task proj.tasks.noop[{IDS[2]}] raised unexpected: ValueError()\n"
+    assert [one.task_id for one in accounting.parse_log(text, "n", "raised", "INTERNAL ERROR")] == [IDS[2]]
+
+
+def test_times_in_which_a_node_consumed():
+    ready = accounting.parse_ready("[2026-11-22 15:25:00,125: INFO/MainProcess] general@cpu-1 ready.\n[x] general@cpu-1 ready.\n")
+    assert ready == [1795361100.125]
+    assert accounting.stretches([1, 6], [5], 9) == [(1, 5), (6, 9)]
+    # Killed between 1 and 6, stopped without having been ready, and stopped for good.
+    assert accounting.stretches([1, 6], [0, 8], 9) == [(1, 6), (6, 8)]
+
+
 def test_parse_records_skips_a_line_cut_off():
     lines = [json.dumps({"id": IDS[0], "sent": 1, "returned": 2}), '{"id": "', json.dumps({"summary": "send", "skipped": 3})]
     found, summary = accounting.parse_records(lines)
