@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check and test: tools/test.sh [STAGE]… runs only the stages named. A failed stage does not keep the
-# others from running, except that the faults need the hosts of the cluster.
+# others from running, except that some need the hosts of the cluster. The checks that need no hosts run beside the
+# cluster's deployment, which mostly waits; their output is shown when they end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=reports/test
@@ -15,17 +16,21 @@ declare -A commands=(
   [importer]="make --no-print-directory importer"
   [sanity]="make --no-print-directory sanity"
   [cluster]="molecule_on_fresh_hosts cluster"
-  # On the hosts that the cluster scenario leaves, with the shorter timeouts of its own.
+  # On the hosts that the cluster scenario leaves, deployed as it left them.
+  [operations]="molecule verify -s operations"
+  [monitoring]="molecule verify -s monitoring"
+  # With the shorter timeouts of its own.
   [faults]="molecule_on_present_hosts faults"
   [options]="molecule test -s options"
   [single]="molecule test -s single"
 )
-stages=(lint docs-check unit build importer sanity cluster faults options single)
+beside=(lint docs-check unit build importer sanity)
+stages=("${beside[@]}" cluster operations monitoring faults options single)
 # `--destroy=never` keeps molecule from destroying leftovers, too.
 molecule_on_fresh_hosts() { molecule destroy -s "$1" && molecule test --destroy=never -s "$1"; }
 molecule_on_present_hosts() { molecule converge -s "$1" && molecule verify -s "$1"; }
 # Must report tests that ran; the others are judged by their exit status.
-tested=" unit cluster faults options single "
+tested=" unit cluster operations monitoring faults options single "
 [ $# -eq 0 ] || stages=("$@")
 
 # Adds up what pytest says in a log: `count passed LOG`.
@@ -34,15 +39,11 @@ count() {
     grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-total_passed=0
-total_failed=0
-rows=()
-for stage in "${stages[@]}"; do
-  printf '\n==== %s (%d min so far)\n' "$stage" $((SECONDS / 60))
-  begun=$SECONDS
-  result=passed
-  log=$logs/$stage.log
-  ${commands[$stage]} 2>&1 | tee "$log"
+# Runs one stage and leaves its output in its log, its line of the table beside it.
+run_stage() {
+  local stage=$1 begun=$SECONDS result=passed log=$logs/$1.log passed failed
+  rm -f "$logs/$stage.row"
+  ${commands[$stage]} 2>&1 </dev/null | tee "$log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || result=FAILED
   passed=$(count passed "$log")
   failed=$(($(count failed "$log") + $(count error "$log")))
@@ -53,15 +54,46 @@ for stage in "${stages[@]}"; do
   if [ "$result" = FAILED ] && [ "$failed" -eq 0 ]; then
     failed=1
   fi
-  total_passed=$((total_passed + passed))
-  total_failed=$((total_failed + failed))
-  rows+=("$(printf '%-12s %-7s %6d %6d %5d s' "$stage" "$result" "$passed" "$failed" $((SECONDS - begun)))")
+  printf '%s %s %s %s %s\n' "$stage" "$result" "$passed" "$failed" $((SECONDS - begun)) >"$logs/$stage.row"
+}
+
+announce() { printf '\n==== %s (%d min so far)\n' "$1" $((SECONDS / 60)); }
+
+run_beside() {
+  local stage
+  for stage in "$@"; do
+    run_stage "$stage" >/dev/null
+    # In one piece, so that it does not mix with what else is shown.
+    printf '%s\n' "$(announce "$stage, which ran beside"; cat "$logs/$stage.log")"
+  done
+}
+
+first=() then=()
+for stage in "${stages[@]}"; do
+  if [[ " ${beside[*]} " == *" $stage "* ]]; then first+=("$stage"); else then+=("$stage"); fi
 done
+run_beside "${first[@]}" &
+checks=$!
+for stage in "${then[@]}"; do
+  announce "$stage"
+  run_stage "$stage"
+  # The later stages measure times and losses, so they have the machine to themselves.
+  wait "$checks"
+done
+wait
 if [[ " ${stages[*]} " == *" cluster "* ]]; then
-  molecule destroy -s cluster >"$logs/destroy.log" 2>&1 || total_failed=$((total_failed + 1))
+  molecule destroy -s cluster >"$logs/destroy.log" 2>&1 || printf 'destroy FAILED 0 1 0\n' >"$logs/destroy.row"
 fi
 
+total_passed=0
+total_failed=0
 printf '\n%-12s %-7s %6s %6s %7s\n' stage result passed failed time
-printf '%s\n' "${rows[@]}"
+for stage in "${stages[@]}" destroy; do
+  [ "$stage" != destroy ] || [ -e "$logs/destroy.row" ] || continue
+  read -r name result passed failed seconds <"$logs/$stage.row" || { name=$stage result=FAILED passed=0 failed=1 seconds=0; }
+  printf '%-12s %-7s %6d %6d %5d s\n' "$name" "$result" "$passed" "$failed" "$seconds"
+  total_passed=$((total_passed + passed))
+  total_failed=$((total_failed + failed))
+done
 printf 'In all %d min %02d s\n\n%d passed, %d failed\n' $((SECONDS / 60)) $((SECONDS % 60)) "$total_passed" "$total_failed"
 [ "$total_failed" -eq 0 ]
