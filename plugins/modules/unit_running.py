@@ -26,6 +26,14 @@ options:
     type: list
     elements: str
     default: []
+  reload_paths:
+    description:
+      - Files that the service reads when it is reloaded. The service is reloaded when one of them is newer than its last start
+        or reload and nothing calls for a restart.
+      - A path that does not exist is passed over.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Can run in check mode and say whether the service would be started or restarted.
@@ -44,15 +52,21 @@ EXAMPLES = r"""
     restart_paths:
       - /etc/systemd/system/celery-beat.service
       - /opt/celery/proj/current
+
+- name: Run the web server with its present configuration
+  multinode.celery.unit_running:
+    name: nginx.service
+    reload_paths:
+      - /etc/nginx/nginx.conf
 """
 
 RETURN = r"""
 action:
-  description: What was done, V(started), V(restarted), V(enabled) or V(none).
+  description: What was done, V(started), V(restarted), V(reloaded), V(enabled) or V(none).
   returned: always
   type: str
 newer_paths:
-  description: The paths that were newer than the main process.
+  description: The paths that were newer than the main process, or than its last reload.
   returned: always
   type: list
   elements: str
@@ -76,12 +90,19 @@ def newer_than(paths: list[str], moment: float) -> list[str]:
     return [path for path in paths if os.path.lexists(path) and os.lstat(path).st_mtime > moment]
 
 
-def decide(active: bool, enabled: bool, newer: list[str]) -> str:
+def wall_clock(monotonic_microseconds: int, monotonic_now: float, now: float) -> float:
+    """Return the time of day of a moment that systemd counts from boot."""
+    return now - (monotonic_now - monotonic_microseconds / 1_000_000)
+
+
+def decide(active: bool, enabled: bool, newer: list[str], newer_reload: list[str] | None = None) -> str:
     """Return what has to be done to a service."""
     if not active:
         return "started"
     if newer:
         return "restarted"
+    if newer_reload:
+        return "reloaded"
     return "none" if enabled else "enabled"
 
 
@@ -101,7 +122,7 @@ class Unit:
 
     def properties(self) -> dict[str, str]:
         """Return what systemd knows of the service."""
-        wanted = "LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+        wanted = "LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload,StateChangeTimestampMonotonic"
         return dict(line.split("=", 1) for line in self.systemctl("show", self.name, f"--property={wanted}").splitlines() if "=" in line)
 
     def newer_paths(self, pid: int) -> list[str]:
@@ -114,6 +135,10 @@ class Unit:
         begun = started_at(line, os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
         return newer_than(self.module.params["restart_paths"], begun)
 
+    def newer_reload_paths(self, changed_state: int) -> list[str]:
+        """Return the paths that changed after the last start or reload, which is when the state of the unit changed last."""
+        return newer_than(self.module.params["reload_paths"], wall_clock(changed_state, time.monotonic(), time.time()))
+
     def apply(self, action: str, enabled: bool, reload: bool) -> None:
         """Do what was decided."""
         if reload:
@@ -124,12 +149,18 @@ class Unit:
             # A failed unit keeps its counter of attempts, which would delay this one.
             self.module.run_command(["systemctl", "reset-failed", self.name])
             self.systemctl("restart", self.name)
+        if action == "reloaded":
+            self.systemctl("reload", self.name)
 
 
 def main() -> None:
     """Bring the service to its wanted state."""
     module = AnsibleModule(
-        argument_spec={"name": {"type": "str", "required": True}, "restart_paths": {"type": "list", "elements": "str", "default": []}},
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "restart_paths": {"type": "list", "elements": "str", "default": []},
+            "reload_paths": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
     unit = Unit(module)
@@ -137,11 +168,12 @@ def main() -> None:
     active = found.get("ActiveState") in ("active", "activating", "reloading")
     enabled = found.get("UnitFileState") == "enabled"
     newer = unit.newer_paths(int(found.get("MainPID") or 0)) if active else []
-    action = decide(active, enabled, newer)
+    newer_reload = unit.newer_reload_paths(int(found.get("StateChangeTimestampMonotonic") or 0)) if active and not newer else []
+    action = decide(active, enabled, newer, newer_reload)
     reload = found.get("NeedDaemonReload") == "yes" or found.get("LoadState") == "not-found"
     if not module.check_mode and (action != "none" or reload):
         unit.apply(action, enabled, reload)
-    module.exit_json(changed=action != "none", action=action, newer_paths=newer)
+    module.exit_json(changed=action != "none", action=action, newer_paths=newer or newer_reload)
 
 
 if __name__ == "__main__":

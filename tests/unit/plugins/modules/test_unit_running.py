@@ -8,7 +8,7 @@ import os
 import time
 
 import pytest
-from ansible_collections.multinode.celery.plugins.modules.unit_running import decide, newer_than, started_at
+from ansible_collections.multinode.celery.plugins.modules.unit_running import decide, newer_than, started_at, wall_clock
 
 
 def test_the_start_of_a_process_is_counted_from_boot():
@@ -37,3 +37,12 @@ def test_of_a_link_the_link_itself_counts(tmp_path):
 )
 def test_what_is_done(active, enabled, newer, action):
     assert decide(active, enabled, newer) == action
+
+
+@pytest.mark.parametrize(("newer", "action"), [([], "reloaded"), (["/unit"], "restarted")])
+def test_a_restart_makes_a_reload_needless(newer, action):
+    assert decide(True, True, newer, ["/certificate"]) == action
+
+
+def test_the_last_change_of_state_is_counted_from_boot():
+    assert wall_clock(70_000_000, monotonic_now=100.0, now=1000.0) == pytest.approx(970.0)
