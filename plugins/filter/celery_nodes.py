@@ -35,6 +35,12 @@ options:
     description: Values of the keys that a pool does not set, as in C(celery_worker_pool_defaults).
     type: dict
     default: {}
+  overrides:
+    description:
+      - Keys of pools, by the pool's name, that replace those of the pool, as in C(celery_worker_pool_overrides).
+      - Pools that the host does not have are passed over, so that one value serves hosts with different pools.
+    type: dict
+    default: {}
   greenlets:
     description: Concurrency C(auto) of gevent and eventlet pools.
     type: int
@@ -202,6 +208,19 @@ def merge_pool(pool: t.Mapping[str, t.Any], defaults: t.Mapping[str, t.Any]) -> 
     return merged
 
 
+def override_pool(pool: t.Any, overrides: t.Mapping[str, t.Any]) -> t.Any:
+    """Return the pool with the keys that the overrides have for its name."""
+    if not isinstance(pool, t.Mapping):
+        return pool
+    name = str(pool.get("name", ""))
+    keys = overrides.get(name) or {}
+    if not isinstance(keys, t.Mapping):
+        raise PoolError(f"pool '{name}': its override is {keys!r}; give a dictionary of keys of the pool")
+    if "name" in keys:
+        raise PoolError(f"pool '{name}': an override cannot rename a pool; remove its key 'name'")
+    return {**pool, **keys}
+
+
 def _autoscale(pool: t.Mapping[str, t.Any]) -> dict[str, int]:
     name, bounds = pool["name"], pool["autoscale"]
     if pool["pool"] != "prefork":
@@ -273,6 +292,7 @@ def build_nodes(
     events: bool = False,
     includes: t.Sequence[str] = (),
     log_directory: str = "/var/log/celery",
+    overrides: t.Mapping[str, t.Any] | None = None,
 ) -> list[dict[str, t.Any]]:
     """Return the nodes of one host."""
     if isinstance(pools, (str, t.Mapping)):
@@ -280,7 +300,7 @@ def build_nodes(
     nodes: list[dict[str, t.Any]] = []
     owners: dict[str, str] = {}
     for given in pools:
-        pool = merge_pool(given, defaults or {})
+        pool = merge_pool(override_pool(given, overrides or {}), defaults or {})
         concurrency = resolve_concurrency(pool, int(cores), int(greenlets))
         for number in range(1, pool["processes"] + 1):
             # The first process has the pool's own name, so that scaling never renames a node.

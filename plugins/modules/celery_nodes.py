@@ -15,6 +15,8 @@ description:
   - A node is restarted when its main process is older than its definition or than one of O(restart_paths).
     The state of the host decides, so a run that was interrupted is finished by the next one.
   - Nodes are stopped and started side by side. A started node counts as ready when its log says so.
+  - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node may stand
+    in for one that is restarted; when a new node does not come up, the others are left alone.
 options:
   manager:
     description: Service manager that runs the nodes.
@@ -223,27 +225,19 @@ def wait_until_ready(
     return failed
 
 
-def apply(
-    manager: Manager, other: Manager, plan: Plan, stale: t.Callable[[str, int | None], str | None], module: AnsibleModule
+def bring_up(
+    manager: Manager,
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]],
+    offsets: t.Mapping[str, int],
+    start: t.Sequence[str],
+    restart: t.Sequence[str],
+    module: AnsibleModule,
 ) -> None:
-    """Carry the plan out and fail with the last words of nodes that do not come up."""
-    nodes = {node["name"]: node for node in module.params["nodes"]}
-    others = other.definitions()
-    # Two processes of one node name would answer for each other: the old manager's goes first.
-    other.remove([name for name in {*plan.move, *plan.remove} if name in others])
-    offsets = log_sizes(nodes, [*plan.start, *plan.restart])
-    manager.prepare(bool(nodes))
-    # What restarting the manager itself has brought up already needs no second restart.
-    restart = [name for name in plan.restart if stale(name, manager.processes().get(name))]
-    if plan.start or restart:
-        manager.reload()
-    # The rest of the removals may take as long as a drain, so they run beside the starts.
-    mine = {*manager.definitions(), *manager.processes()}
-    leaving = manager.begin_remove([name for name in plan.remove if name in mine])
+    """Start or restart nodes, wait until they are ready, and fail with the last words of those that do not come up."""
     running = manager.processes()
-    manager.bring_up([name for name in plan.start if name not in running], restart)
-    failed = wait_until_ready(manager, nodes, offsets, module.params["start_timeout_seconds"])
-    manager.end_remove(leaving)
+    manager.bring_up([name for name in start if name not in running], restart)
+    waiting = {name: offsets[name] for name in (*start, *restart)}
+    failed = wait_until_ready(manager, nodes, waiting, module.params["start_timeout_seconds"])
     if failed:
         words = [
             f"node {name} {reason}; its last log lines:\n"
@@ -251,6 +245,30 @@ def apply(
             for name, reason in sorted(failed.items())
         ]
         module.fail_json(msg="\n".join(words), failed_nodes=sorted(failed))
+
+
+def apply(
+    manager: Manager, other: Manager, plan: Plan, stale: t.Callable[[str, int | None], str | None], module: AnsibleModule
+) -> None:
+    """Carry the plan out; new nodes first, so that they can stand in for the ones that are restarted."""
+    nodes = {node["name"]: node for node in module.params["nodes"]}
+    others = other.definitions()
+    # Two processes of one node name would answer for each other: the old manager's goes first.
+    other.remove([name for name in plan.move if name in others])
+    offsets = log_sizes(nodes, [*plan.start, *plan.restart])
+    manager.prepare(bool(nodes))
+    # What restarting the manager itself has brought up already needs no second restart.
+    restart = [name for name in plan.restart if stale(name, manager.processes().get(name))]
+    if plan.start or restart:
+        manager.reload()
+    bring_up(manager, nodes, offsets, [*plan.start, *(set(plan.restart) - set(restart))], [], module)
+    # Both may take as long as a drain, so removals and restarts run side by side.
+    mine = {*manager.definitions(), *manager.processes()}
+    leaving = manager.begin_remove([name for name in plan.remove if name in mine])
+    foreign = other.begin_remove([name for name in plan.remove if name in others])
+    bring_up(manager, nodes, offsets, [], restart, module)
+    manager.end_remove(leaving)
+    other.end_remove(foreign)
 
 
 def main() -> None:

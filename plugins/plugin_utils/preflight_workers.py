@@ -25,9 +25,10 @@ POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 
 
 def pools_of(host: Host) -> list[dict[str, t.Any]]:
-    """The pools of a host, each with the defaults that it does not override."""
+    """The pools of a host, each with its overrides and with the defaults that it does not set."""
     defaults = {key: value for key, value in host.mapping("celery_worker_pool_defaults").items() if value is not None}
-    pools = [pool for pool in host.items("celery_worker_pools") if isinstance(pool, dict)]
+    overrides = host.mapping("celery_worker_pool_overrides")
+    pools = [{**pool, **(overrides.get(pool.get("name")) or {})} for pool in host.items("celery_worker_pools") if isinstance(pool, dict)]
     return [{**defaults, **{key: value for key, value in pool.items() if value is not None}} for pool in pools]
 
 

@@ -113,5 +113,21 @@ def test_two_pools_cannot_give_one_node_name():
         nodes(pool(processes=2), pool(name="video-2"))
 
 
+def test_overrides_replace_keys_of_the_pools_they_name():
+    overrides = {"video": {"processes": 2, "concurrency": 3}, "elsewhere": {"processes": 9}}
+    found = nodes(pool(concurrency=1), pool(name="other"), overrides=overrides)
+    assert [(node["name"], node["concurrency"]) for node in found] == [("video", 3), ("video-2", 3), ("other", 4)]
+    assert nodes(pool(), overrides={}) == nodes(pool())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [({"proceses": 2}, "unknown key 'proceses'"), ({"name": "x"}, "cannot rename"), (3, "its override is 3")],
+)
+def test_bad_overrides_are_refused(keys, message):
+    with pytest.raises(AnsibleFilterError, match=message):
+        nodes(pool(), overrides={"video": keys})
+
+
 def test_no_pools_are_no_nodes():
     assert nodes() == []

@@ -80,3 +80,97 @@ def test_a_node_without_broker_is_named_after_the_time(monkeypatch, tmp_path):
         "a": "is not connected to the broker after -1 s"
     }
     assert "does not run" in wait(monkeypatch, FakeManager({}), tmp_path / "log", timeout=-1)["a"]
+
+
+class LoggingManager:
+    """Writes down what is asked; all its nodes run and are ready at once."""
+
+    def __init__(self, log, name, nodes):
+        self.log, self.name, self.nodes = log, name, dict.fromkeys(nodes, 1)
+
+    def definitions(self):
+        return list(self.nodes)
+
+    def processes(self):
+        return dict(self.nodes)
+
+    def prepare(self, needed):
+        self.log.append((self.name, "prepare", needed))
+
+    def reload(self):
+        self.log.append((self.name, "reload"))
+
+    def remove(self, names):
+        self.end_remove(self.begin_remove(names))
+
+    def begin_remove(self, names):
+        if names:
+            self.log.append((self.name, "stop", *sorted(names)))
+        return list(names)
+
+    def end_remove(self, names):
+        if names:
+            self.log.append((self.name, "forget", *sorted(names)))
+
+    def bring_up(self, start, restart):
+        self.log.append((self.name, "bring up", sorted(start), sorted(restart)))
+        self.nodes.update(dict.fromkeys(start, 2))
+
+
+class FakeModule:
+    """A module whose failure is an exception."""
+
+    def __init__(self, *names):
+        self.params = {"nodes": [{"name": name, "log_file": "/nowhere"} for name in names], "start_timeout_seconds": 1}
+
+    def fail_json(self, **result):
+        raise SystemExit(result["msg"])
+
+
+PLAN = celery_nodes.Plan(["new", "moved"], ["old"], ["gone", "foreign"], ["moved"], [], {"old": "/etc/x"})
+
+
+def run(monkeypatch, failed):
+    log = []
+
+    def wait(_manager, _nodes, offsets, _timeout):
+        log.append(("wait", *sorted(offsets)))
+        return {name: reason for name, reason in failed.items() if name in offsets}
+
+    monkeypatch.setattr(celery_nodes, "wait_until_ready", wait)
+    manager = LoggingManager(log, "own", ["old", "gone"])
+    manager.output = lambda _name: "last words"
+    other = LoggingManager(log, "other", ["moved", "foreign"])
+    module = FakeModule("new", "moved", "old")
+    try:
+        celery_nodes.apply(manager, other, PLAN, lambda name, _process: "/etc/x" if name == "old" else None, module)
+    except SystemExit as error:
+        return log, str(error)
+    return log, ""
+
+
+def test_new_nodes_are_ready_before_others_stop(monkeypatch):
+    log, error = run(monkeypatch, {})
+    assert error == ""
+    assert log == [
+        ("other", "stop", "moved"),
+        ("other", "forget", "moved"),
+        ("own", "prepare", True),
+        ("own", "reload"),
+        ("own", "bring up", ["moved", "new"], []),
+        ("wait", "moved", "new"),
+        ("own", "stop", "gone"),
+        ("other", "stop", "foreign"),
+        ("own", "bring up", [], ["old"]),
+        ("wait", "old"),
+        ("own", "forget", "gone"),
+        ("other", "forget", "foreign"),
+    ]
+
+
+def test_a_new_node_that_does_not_come_up_leaves_the_others_alone(monkeypatch):
+    log, error = run(monkeypatch, {"new": "does not run"})
+    assert "node new does not run" in error
+    assert "last words" in error
+    assert ("own", "stop", "gone") not in log
+    assert ("own", "bring up", [], ["old"]) not in log
