@@ -8,71 +8,70 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Options that the modules for Redis and Sentinel share."""
 
-    NODES = r"""
+    GROUP = r"""
 options:
-  nodes:
-    description: Every Redis of the group, whether this run touches its host or not.
-    type: list
-    elements: dict
+  brokers:
+    description:
+      - How to reach every Redis and every Sentinel of the group, whether this run touches its host or not.
+      - The role C(redis) offers all of it as the variable C(redis_connection).
+    type: dict
     required: true
     suboptions:
-      host:
-        description: Inventory name of the host.
+      nodes:
+        description: Every Redis of the group.
+        type: list
+        elements: dict
+        required: true
+        suboptions: &node
+          host:
+            description: Inventory name of the host.
+            type: str
+            required: true
+          address:
+            description: IPv4 address at which the server listens and which it announces.
+            type: str
+            required: true
+      port:
+        description: Port of Redis.
+        type: int
+        default: 6379
+      user:
+        description: ACL user of Redis who asks.
+        type: str
+        default: admin
+      password:
+        description: Password of O(brokers.user).
         type: str
         required: true
-      address:
-        description: IPv4 address at which Redis listens and which it announces.
+      previous_password:
+        description: Password that O(brokers.user) had before, tried where the new one is not yet known.
+        type: str
+        default: ""
+      sentinel_nodes:
+        description: Every Sentinel. The same hosts as O(brokers.nodes) when it is not given.
+        type: list
+        elements: dict
+        suboptions: *node
+      sentinel_port:
+        description: Port of the Sentinels.
+        type: int
+        default: 26379
+      sentinel_user:
+        description: ACL user of the Sentinels who asks.
+        type: str
+        default: admin
+      sentinel_password:
+        description: Password of O(brokers.sentinel_user).
         type: str
         required: true
-  port:
-    description: Port of Redis.
-    type: int
-    default: 6379
-  user:
-    description: ACL user of Redis who asks.
-    type: str
-    default: admin
-  password:
-    description: Password of O(user).
-    type: str
-    required: true
-  previous_password:
-    description: Password that O(user) had before, tried where the new one is not yet known.
-    type: str
-    default: ""
-  sentinel_nodes:
-    description: Every Sentinel, in the form of O(nodes). The same hosts as O(nodes) when it is not given.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: Inventory name of the host.
+      sentinel_previous_password:
+        description: Password that O(brokers.sentinel_user) had before, tried where the new one is not yet known.
         type: str
-        required: true
-      address:
-        description: IPv4 address at which the Sentinel listens.
+        default: ""
+      master_name:
+        description: Name under which the Sentinels watch the master.
         type: str
-        required: true
-  sentinel_port:
-    description: Port of the Sentinels.
-    type: int
-    default: 26379
-  sentinel_user:
-    description: ACL user of the Sentinels who asks.
-    type: str
-    default: admin
-  sentinel_password:
-    description: Password of O(sentinel_user).
-    type: str
-    required: true
-  sentinel_previous_password:
-    description: Password that O(sentinel_user) had before, tried where the new one is not yet known.
-    type: str
-    default: ""
-  master_name:
-    description: Name under which the Sentinels watch the master.
-    type: str
-    default: celery
+        default: celery
   timeout_seconds:
     description: How long one server may take to accept a connection or to reply.
     type: float

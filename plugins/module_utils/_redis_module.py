@@ -12,14 +12,14 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_cli
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 
-def node_options() -> dict[str, t.Any]:
+def group_options() -> dict[str, t.Any]:
     """Return the options by which a module is told about the whole group of brokers."""
     nodes = {
         "type": "list",
         "elements": "dict",
         "options": {"host": {"type": "str", "required": True}, "address": {"type": "str", "required": True}},
     }
-    return {
+    brokers = {
         "nodes": {**nodes, "required": True},
         "port": {"type": "int", "default": 6379},
         "user": {"type": "str", "default": "admin"},
@@ -31,6 +31,9 @@ def node_options() -> dict[str, t.Any]:
         "sentinel_password": {"type": "str", "required": True, "no_log": True},
         "sentinel_previous_password": {"type": "str", "default": "", "no_log": True},
         "master_name": {"type": "str", "default": "celery"},
+    }
+    return {
+        "brokers": {"type": "dict", "required": True, "options": brokers},
         "timeout_seconds": {"type": "float", "default": 2.0},
         "wait_seconds": {"type": "float", "default": 30.0},
     }
@@ -50,12 +53,12 @@ def server_options(port: int) -> dict[str, t.Any]:
     }
 
 
-def services(params: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
-    """Return the two services that :func:`node_options` describe."""
-    redis = rt.Service(params["nodes"], params["port"], params["user"], [params["password"], params["previous_password"]])
-    sentinel_nodes = params["nodes"] if params["sentinel_nodes"] is None else params["sentinel_nodes"]
-    sentinel_passwords = [params["sentinel_password"], params["sentinel_previous_password"]]
-    return redis, rt.Service(sentinel_nodes, params["sentinel_port"], params["sentinel_user"], sentinel_passwords)
+def services(brokers: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
+    """Return the two services that the option C(brokers) describes."""
+    redis = rt.Service(brokers["nodes"], brokers["port"], brokers["user"], [brokers["password"], brokers["previous_password"]])
+    sentinel_nodes = brokers["nodes"] if brokers["sentinel_nodes"] is None else brokers["sentinel_nodes"]
+    sentinel_passwords = [brokers["sentinel_password"], brokers["sentinel_previous_password"]]
+    return redis, rt.Service(sentinel_nodes, brokers["sentinel_port"], brokers["sentinel_user"], sentinel_passwords)
 
 
 def open_server(params: dict[str, t.Any]) -> rc.RedisClient:

@@ -17,10 +17,10 @@ description:
   - Returns when the node is back in step with its master.
   - Refuses when another node is missing or behind, so that a loop over hosts stops by itself.
 extends_documentation_fragment:
-  - multinode.celery.brokers.nodes
+  - multinode.celery.brokers.group
 options:
   host:
-    description: Which of O(nodes) this is.
+    description: Which of O(brokers.nodes) this is.
     type: str
     required: true
   kind:
@@ -50,10 +50,8 @@ author:
 EXAMPLES = r"""
 - name: Restart Redis, one host at a time
   multinode.celery.redis_restart:
-    nodes: "{{ groups['brokers'] | multinode.celery.broker_nodes(hostvars) }}"
+    brokers: "{{ redis_connection }}"
     host: "{{ inventory_hostname }}"
-    password: "{{ redis_admin_password }}"
-    sentinel_password: "{{ redis_sentinel_admin_password }}"
     unit: redis-broker.service
   throttle: 1
 """
@@ -69,102 +67,37 @@ handover_seconds:
   returned: success
 """
 
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_group as rg
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_handover as handover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
-
-
-def wait_for(check: t.Callable[[], str], seconds: float) -> str:
-    """Repeat a check until it finds nothing missing; return what was missing last."""
-    end = time.monotonic() + seconds
-    while True:
-        missing = check()
-        if not missing or time.monotonic() >= end:
-            return missing
-        time.sleep(0.25)
-
-
-class Group:
-    """The brokers as one node sees them."""
-
-    def __init__(self, params: dict[str, t.Any]) -> None:
-        self.params = params
-        self.redis, self.sentinel = rm.services(params)
-        self.own = next(node["address"] for node in params["nodes"] if node["host"] == params["host"])
-
-    def survey(self) -> tuple[list[rt.SentinelView], list[rt.RedisView]]:
-        """Ask every server."""
-        return rt.survey(self.redis, self.sentinel, self.params["master_name"], self.params["timeout_seconds"])
-
-    def missing(self) -> str:
-        """Return what is missing for every server to be in step, this node included."""
-        return "; ".join(handover.missing(*self.survey(), self.redis.port))
-
-    def watched(self) -> bool:
-        """Tell whether any Sentinel watches this group; before the first one does there is nobody to hand over to."""
-        return any(view.status == rt.OK for view in self.survey()[0])
-
-    def open(self, address: str) -> rc.RedisClient:
-        """Connect to one Redis as the user who may hand over."""
-        return rc.open_client(address, self.redis.port, self.redis.username, self.redis.passwords, self.params["timeout_seconds"])
-
-    def open_sentinel(self) -> rc.RedisClient:
-        """Connect to a Sentinel; one on this host would do, any other does as well."""
-        error: rc.Unavailable | None = None
-        for node in sorted(self.sentinel.nodes, key=lambda node: node["address"] != self.own):
-            try:
-                return rc.open_client(
-                    node["address"], self.sentinel.port, self.sentinel.username, self.sentinel.passwords, self.params["timeout_seconds"]
-                )
-            except rc.Unavailable as exc:
-                error = exc
-        raise error or rc.Unavailable(rc.ERROR, "no Sentinel is known")
-
-
-def hand_over(group: Group) -> tuple[str, float]:
-    """Make another node the master if this one is; return its address and for how long writes were paused."""
-    with group.open(group.own) as master:
-        info = rc.parse_info(master.command("INFO", "replication"))
-        if info["role"] != "master" or not rc.replicas(info):
-            return "", 0.0
-        begin = time.monotonic()
-        name, pause = group.params["master_name"], group.params["pause_seconds"]
-        replicas = [group.open(replica["ip"]) for replica in rc.replicas(info)]
-        with group.open_sentinel() as sentinel:
-            address = handover.hand_over(
-                master, replicas, sentinel, lambda: rt.survey(group.redis, group.sentinel, name, 1.0)[0], group.own, name, pause
-            )
-        for replica in replicas:
-            replica.close()
-        return address, round(time.monotonic() - begin, 2)
 
 
 def restart(module: AnsibleModule) -> dict[str, t.Any]:
     """Check, hand over, restart and wait."""
     params = module.params
-    group = Group(params)
+    group = rg.Group(params)
     watched = group.watched()
     result: dict[str, t.Any] = {"changed": True, "handed_over_to": "", "handover_seconds": 0.0}
     if watched:
-        missing = wait_for(group.missing, params["wait_seconds"])
+        missing = rg.wait_for(group.missing, params["wait_seconds"])
         if missing:
             module.fail_json(msg=f"{params['unit']} is not restarted, because the rest of the group is not in step: {missing}")
     if module.check_mode:
         return result
     if watched and params["kind"] == "redis":
-        result["handed_over_to"], result["handover_seconds"] = hand_over(group)
-        if result["handed_over_to"]:
-            missing = wait_for(group.missing, params["wait_seconds"])
+        moved = group.hand_over(group.address(params["host"]), params["pause_seconds"])
+        if moved:
+            result["handed_over_to"], result["handover_seconds"] = moved.address, moved.seconds
+            missing = rg.wait_for(group.missing, params["wait_seconds"])
             if missing:
                 module.fail_json(msg=f"Handed over to {result['handed_over_to']}, but not everything follows it yet: {missing}", **result)
     module.run_command(["systemctl", "restart", params["unit"]], check_rc=True)
-    missing = wait_for(group.missing, params["wait_seconds"]) if watched else ""
+    missing = rg.wait_for(group.missing, params["wait_seconds"]) if watched else ""
     if missing:
         module.fail_json(msg=f"{params['unit']} was restarted, but the group is not in step again: {missing}", **result)
     return result
@@ -174,7 +107,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            **rm.node_options(),
+            **rm.group_options(),
             "host": {"type": "str", "required": True},
             "kind": {"type": "str", "choices": ["redis", "sentinel"], "default": "redis"},
             "unit": {"type": "str", "required": True},
@@ -182,7 +115,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if module.params["host"] not in [node["host"] for node in module.params["nodes"]]:
+    if module.params["host"] not in [node["host"] for node in module.params["brokers"]["nodes"]]:
         module.fail_json(msg=f"{module.params['host']} is none of the nodes given")
     try:
         result = restart(module)

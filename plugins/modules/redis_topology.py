@@ -12,11 +12,11 @@ version_added: "1.0.0"
 description:
   - Asks every Sentinel, and accepts an address that a majority of all of them names and whose Redis says that it is a master.
   - Where no Sentinel knows the name, looks at the replication of the Redis servers themselves.
-  - Where nothing runs at all, takes the master from the state files in O(state_files), or else the first of O(nodes).
+  - Where nothing runs at all, takes the master from the state files in O(state_files), or else the first of O(brokers.nodes).
   - Waits while a failover is in progress, and fails where two masters hold data. It never guesses and never changes anything.
   - Meant to run once for all hosts, on any of them, with the result used by all.
 extends_documentation_fragment:
-  - multinode.celery.brokers.nodes
+  - multinode.celery.brokers.group
 options:
   state_files:
     description:
@@ -38,9 +38,7 @@ author:
 EXAMPLES = r"""
 - name: Find the master
   multinode.celery.redis_topology:
-    nodes: "{{ groups['brokers'] | multinode.celery.broker_nodes(hostvars) }}"
-    password: "{{ redis_admin_password }}"
-    sentinel_password: "{{ redis_sentinel_admin_password }}"
+    brokers: "{{ redis_connection }}"
   run_once: true
   register: topology
 """
@@ -76,13 +74,13 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_top
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={**rm.node_options(), "state_files": {"type": "dict"}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**rm.group_options(), "state_files": {"type": "dict"}}, supports_check_mode=True)
     params = module.params
-    redis, sentinel = rm.services(params)
+    redis, sentinel = rm.services(params["brokers"])
     decision, sentinels, nodes = rt.find_master(
-        redis, sentinel, params["master_name"], params["timeout_seconds"], params["wait_seconds"], params["state_files"]
+        redis, sentinel, params["brokers"]["master_name"], params["timeout_seconds"], params["wait_seconds"], params["state_files"]
     )
-    result = rt.describe(decision, params["nodes"], sentinels, nodes)
+    result = rt.describe(decision, params["brokers"]["nodes"], sentinels, nodes)
     if decision.state in ("fail", "wait"):
         module.fail_json(msg=decision.message, **result)
     module.exit_json(changed=False, **result)

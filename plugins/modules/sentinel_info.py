@@ -15,10 +15,14 @@ description:
   - With O(healthy=true) it waits for a state in which a failover would work, and fails with what is missing.
     Servers that cannot be reached are reported, and tolerated as long as a majority is left.
 extends_documentation_fragment:
-  - multinode.celery.brokers.nodes
+  - multinode.celery.brokers.group
 options:
   healthy:
     description: Whether to wait until the group is healthy, and to fail where it does not become so within O(wait_seconds).
+    type: bool
+    default: false
+  complete:
+    description: Whether a server that gives no answer counts as a problem too.
     type: bool
     default: false
 attributes:
@@ -35,9 +39,7 @@ author:
 EXAMPLES = r"""
 - name: Wait until a failover would work
   multinode.celery.sentinel_info:
-    nodes: "{{ groups['brokers'] | multinode.celery.broker_nodes(hostvars) }}"
-    password: "{{ redis_admin_password }}"
-    sentinel_password: "{{ redis_sentinel_admin_password }}"
+    brokers: "{{ redis_connection }}"
     healthy: true
   run_once: true
 """
@@ -84,20 +86,23 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_top
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={**rm.node_options(), "healthy": {"type": "bool", "default": False}}, supports_check_mode=True)
+    flag = {"type": "bool", "default": False}
+    module = AnsibleModule(argument_spec={**rm.group_options(), "healthy": flag, "complete": flag}, supports_check_mode=True)
     params = module.params
-    redis, sentinel = rm.services(params)
+    redis, sentinel = rm.services(params["brokers"])
     end = time.monotonic() + params["wait_seconds"]
     while True:
-        sentinels, nodes = rt.survey(redis, sentinel, params["master_name"], params["timeout_seconds"])
+        sentinels, nodes = rt.survey(redis, sentinel, params["brokers"]["master_name"], params["timeout_seconds"])
         problems = rt.problems(sentinels, nodes, redis.port)
+        silent = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
+        if params["complete"]:
+            problems = list(dict.fromkeys([*silent, *problems]))
         if not params["healthy"] or not problems or time.monotonic() >= end:
             break
         time.sleep(0.5)
     address, votes = rt.winner(view.master for view in sentinels if view.status == rt.OK)
-    result = rt.describe(rt.Decision("found", address, "sentinels"), params["nodes"], sentinels, nodes)
+    result = rt.describe(rt.Decision("found", address, "sentinels"), params["brokers"]["nodes"], sentinels, nodes)
     result.pop("source")
-    silent = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
     result.update(votes=votes, problems=problems, silent=silent)
     if params["healthy"] and problems:
         module.fail_json(msg="Redis and Sentinel are not ready for a failover: " + "; ".join(problems), **result)
