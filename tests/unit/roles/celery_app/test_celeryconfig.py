@@ -208,3 +208,20 @@ def test_greenlets_find_nothing_that_was_imported_before_the_patches(rendered):
 def test_the_scheduler_keeps_its_keys_under_the_prefix_of_the_environment(rendered):
     expression = "[app.conf.redbeat_key_prefix, app.conf.redbeat_redis_options['db'], app.conf.redbeat_lock_timeout]"
     assert settings(rendered, expression) == ["prod:redbeat:", 2, 30]
+
+
+def test_a_message_says_when_it_was_sent(rendered):
+    code = """
+import time
+from celery.signals import before_task_publish
+app.conf.broker_url
+headers = {}
+before_task_publish.send(sender="a task", headers=headers, body=())
+"""
+    assert settings(rendered, "0 <= time.time() - headers['multinode_sent_at'] < 60", code) is True
+
+
+def test_nodes_have_a_queue_of_their_own_unless_switched_off(rendered, tmp_path):
+    assert settings(rendered, "app.conf.worker_direct") is True
+    render(tmp_path, celery_app_worker_direct_enabled=False)
+    assert settings(tmp_path, "app.conf.worker_direct") is False
