@@ -15,15 +15,19 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
-# On cgroup v1 all containers together weigh as much as one process of the machine, and nine hosts starve.
-weigh_containers() {
+make_room() {
+  # On cgroup v1 all containers together weigh as much as one process of the machine, and nine hosts starve.
   if [ -w /sys/fs/cgroup/cpu/cpu.shares ]; then
     mkdir -p /sys/fs/cgroup/cpu/docker
     echo 20480 >/sys/fs/cgroup/cpu/docker/cpu.shares
   fi
+  # Each systemd takes half a dozen; with 128, the default, the twentieth host ends as soon as it starts.
+  if [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -lt 512 ]; then
+    echo 512 >/proc/sys/fs/inotify/max_user_instances || true
+  fi
 }
 if answers; then
-  weigh_containers
+  make_room
   exit 0
 fi
 
@@ -42,7 +46,7 @@ else
 fi
 for _ in $(seq 60); do
   if answers; then
-    weigh_containers
+    make_room
     exit 0
   fi
   sleep 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from lab import ROOT, run_playbook
@@ -23,11 +25,13 @@ def _added_host():
     """Start one host more, and leave the lab as it was."""
     lab = Path(os.environ["ANSIBLE_INVENTORY"].split(",")[1]).parent
     files = {path: path.read_text() for path in (lab / "inventory/hosts.yml", lab / "ssh/config")}
-    playbook("molecule/lab/create.yml", "--extra-vars", f"@{ROOT / 'molecule/cluster/lab.yml'}")
-    yield
-    subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
-    for path, text in files.items():
-        path.write_text(text)
+    try:
+        playbook("molecule/lab/create.yml", "--extra-vars", f"@{ROOT / 'molecule/cluster/lab.yml'}")
+        yield
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
+        for path, text in files.items():
+            path.write_text(text)
 
 
 def test_only_the_added_host_is_touched():
