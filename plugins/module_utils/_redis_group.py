@@ -107,13 +107,15 @@ class Group:
         with self.open(wanted) as replica:
             before = rc.pairs(replica.command("CONFIG", "GET", "replica-priority"))["replica-priority"]
             replica.command("CONFIG", "SET", "replica-priority", PREFERRED)
-            try:
-                missing = wait_for(lambda: not_preferred(sentinel.command("SENTINEL", "REPLICAS", self.name), wanted), PRIORITY_KNOWN_SECONDS)
-                if missing:
-                    raise handover.HandoverError(missing)
-                yield
-            finally:
-                replica.command("CONFIG", "SET", "replica-priority", before)
+        try:
+            missing = wait_for(lambda: not_preferred(sentinel.command("SENTINEL", "REPLICAS", self.name), wanted), PRIORITY_KNOWN_SECONDS)
+            if missing:
+                raise handover.HandoverError(missing)
+            yield
+        finally:
+            # A promotion disconnects every client of the new master.
+            with self.open(wanted) as promoted:
+                promoted.command("CONFIG", "SET", "replica-priority", before)
 
 
 def not_preferred(replies: t.Sequence[t.Sequence[t.Any]], wanted: str) -> str:
