@@ -34,10 +34,11 @@ class ClientError(Exception):
     """The release's Python gave no answer."""
 
 
-def ask(module: AnsibleModule, action: str, seconds: float, **request: t.Any) -> dict[str, t.Any]:
-    """Run one action of C(_celery_remote) and return what it answers."""
+def ask(module: AnsibleModule, action: str, seconds: float, release: str = "current", **request: t.Any) -> dict[str, t.Any]:
+    """Run one action of C(_celery_remote) with the interpreter of a release and return what it answers."""
     params = module.params
-    python = f"{params['app_root']}/{params['app_name']}/current/venv/bin/python"
+    directory = f"{params['app_root']}/{params['app_name']}/{release}"
+    python = f"{directory}/venv/bin/python"
     if not os.path.exists(python):
         raise ClientError(f"{python} does not exist: deploy the application first, or set app_name and app_root")
     words = ["timeout", f"{seconds + START_SECONDS:g}"]
@@ -46,7 +47,7 @@ def ask(module: AnsibleModule, action: str, seconds: float, **request: t.Any) ->
     # -P: nothing is imported from the current directory.
     words += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
     config = f"/etc/celery/{params['app_name']}"
-    question = json.dumps({"action": action, "config": config, **request})
+    question = json.dumps({"action": action, "config": config, "source": f"{directory}/src", **request})
     code, out, err = module.run_command(words, data=question, cwd="/", expand_user_and_vars=False)
     if code:
         raise ClientError(redact(f"{python} ended with {code}: {err.strip()[-2000:]}"))

@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
 import sys
+import tempfile
 import time
+import traceback
 import typing as t
 
 CANARY = "multinode.canary"
@@ -18,6 +23,11 @@ ROUND_SECONDS = 1.0
 CHUNK = 500
 # The header in which the configuration module notes when a message was sent, in seconds since the epoch.
 SENT_AT = "multinode_sent_at"
+FINAL = ("SUCCESS", "FAILURE", "REVOKED")
+# How much of what a worker that failed said is kept.
+LAST_WORDS = 4000
+# A worker on trial that was told to stop.
+STOP_SECONDS = 20.0
 
 
 def load(config: str) -> t.Any:
@@ -90,7 +100,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
         collected = False
         for identity, (queue, since, result) in list(flying.items()):
             meta = app.backend.get_task_meta(identity)
-            if meta["status"] not in ("SUCCESS", "FAILURE", "REVOKED"):
+            if meta["status"] not in FINAL:
                 continue
             del flying[identity]
             collected = True
@@ -115,6 +125,42 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
         for (queue, node), seconds in strangers.items()
     ]
     return {"rows": rows, "sent": sent, "failures": failures, "seconds": round(time.monotonic() - begin, 2)}
+
+
+def direct_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Send one canary to each node through the queue that it alone consumes."""
+    from celery.utils.nodenames import worker_direct
+
+    begin = time.monotonic()
+    seconds = request["timeout_seconds"]
+    rows, failures, flying = [], [], {}
+    for node, host in request["nodes"].items():
+        queue = worker_direct(node)
+        result = app.send_task(request["task"], args=request["args"], queue=queue, expires=seconds, ignore_result=False)
+        row = {"queue": queue.name, "node": node, "host": host, "seconds": None, "ok": False}
+        rows.append(row)
+        flying[result.id] = row
+    while flying and time.monotonic() < begin + seconds:
+        for identity, row in list(flying.items()):
+            meta = app.backend.get_task_meta(identity)
+            if meta["status"] not in FINAL:
+                continue
+            del flying[identity]
+            app.backend.forget(identity)
+            row["seconds"] = round(time.monotonic() - begin, 3)
+            row["ok"] = meta["status"] == "SUCCESS"
+            if not row["ok"]:
+                failures.append(f"{row['node']}: {meta['status']} {meta['result']!r}")
+        if flying:
+            time.sleep(LOOK_SECONDS)
+    for row in flying.values():
+        failures.append(f"{row['node']}: no answer within {seconds:g} s")
+    if flying:
+        # Nobody may ever consume that queue again.
+        with app.connection_for_write() as connection:
+            for row in flying.values():
+                connection.default_channel.queue_purge(row["queue"])
+    return {"rows": rows, "sent": len(rows), "failures": failures, "seconds": round(time.monotonic() - begin, 2)}
 
 
 def task_name(message: t.Any) -> str:
@@ -213,12 +259,149 @@ def read_queues(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     return {"queues": queues, "unacked": unacked}
 
 
+def read_environment(config: str) -> dict[str, str]:
+    """Return the variables of the application's environment file."""
+    with open(os.path.join(config, "environment"), encoding="utf-8") as file:
+        pairs = (word.partition("=") for word in shlex.split(file.read(), comments=True))
+        return {name: value for name, _equals, value in pairs}
+
+
+def load_release(request: dict[str, t.Any]) -> t.Any:
+    """Return the application of a release as a worker would load it, with the user's code."""
+    os.environ.update(read_environment(request["config"]))
+    sys.path[:0] = [request["config"], request["source"]]
+    from celery.app.utils import find_app
+
+    app = find_app(request["module_name"])
+    app.finalize()
+    app.loader.import_default_modules()
+    return app
+
+
+def unknown_tasks(queues: dict[str, t.Any], unacked: dict[str, t.Any], known: t.Container[str]) -> dict[str, dict[str, int]]:
+    """Return for each queue the waiting tasks that a release does not know; what workers hold counts as a queue of its own."""
+    places = {name: report["tasks"] for name, report in queues.items()}
+    places["(held by workers)"] = unacked["tasks"]
+    found = {
+        # Messages of Celery's first protocol keep the name in their body.
+        place: {task: count for task, count in sorted(tasks.items()) if task and task not in known}
+        for place, tasks in places.items()
+    }
+    return {place: tasks for place, tasks in found.items() if tasks}
+
+
+def trial(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Run a worker of the release that consumes a queue of its own, and have it execute a canary."""
+    queue = f"multinode.trial.{request['host']}"
+    node = f"{queue}@{request['host']}"
+    words = ["worker", f"--hostname={node}", f"--queues={queue}", "--concurrency=1", "--loglevel=INFO"]
+    words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    environment = {**os.environ, "PYTHONPATH": f"{request['config']}:{request['source']}"}
+    begin = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        said = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, output.fileno(), 2)]
+        command = [sys.executable, "-P", "-m", "celery", "-A", request["module_name"], *words]
+        process = os.posix_spawn(sys.executable, command, environment, file_actions=said, setpgroup=0)
+        ended = False
+        error = ""
+        try:
+            result = app.send_task(
+                request["task"], args=request["args"], queue=queue, expires=request["timeout_seconds"], ignore_result=False
+            )
+            while not error:
+                meta = app.backend.get_task_meta(result.id)
+                ended = os.waitpid(process, os.WNOHANG)[0] == process
+                if meta["status"] == "SUCCESS":
+                    break
+                if meta["status"] in FINAL:
+                    error = f"starts, but its canary ended with {meta['status']}: {meta['result']!r}"
+                elif ended:
+                    error = "does not start: its worker ended"
+                elif time.monotonic() > begin + request["timeout_seconds"]:
+                    error = f"executes no canary within {request['timeout_seconds']:g} s"
+                time.sleep(LOOK_SECONDS)
+            app.backend.forget(result.id)
+        finally:
+            if not ended:
+                stop(process)
+            forget_queue(app, queue, node)
+        output.seek(max(0, output.seek(0, os.SEEK_END) - LAST_WORDS))
+        words_said = output.read().decode("utf-8", "replace")
+    return {"ok": not error, "error": error, "output": words_said if error else "", "seconds": round(time.monotonic() - begin, 2)}
+
+
+def stop(process: int) -> None:
+    """Ask a worker to stop, then end its process group."""
+    os.kill(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        if os.waitpid(process, os.WNOHANG)[0] == process:
+            return
+        time.sleep(LOOK_SECONDS)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def forget_queue(app: t.Any, queue: str, node: str) -> None:
+    """Remove the queues of a worker that will not come back, and what binds them."""
+    import redis
+    from celery.utils.nodenames import worker_direct
+
+    prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix", "")
+    direct = worker_direct(node)
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        client = redis.Redis(connection_pool=channel.pool)
+        # kombu keeps the bindings that do not expire a second time.
+        bindings = [f"{prefix}_kombu.binding", f"{prefix}_kombu.binding_permanent"]
+        client.delete(prefix + queue, prefix + direct.name, *(f"{name}.{queue}" for name in bindings))
+        for name in bindings:
+            client.srem(f"{name}.{direct.exchange.name}", channel.sep.join((node, "", direct.name)))
+
+
+def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Say which tasks a release registers, which waiting ones it does not know, and whether its worker executes a task."""
+    try:
+        app = load_release(request)
+        registered = sorted(app.tasks)
+    # A module may also leave through sys.exit.
+    except (Exception, SystemExit):
+        return {"error": traceback.format_exc()[-LAST_WORDS:]}
+    answer: dict[str, t.Any] = {"error": "", "registered": registered}
+    waiting = read_queues(app, request)
+    known = {*registered, *request["allowed"]}
+    answer["unknown"] = unknown_tasks(waiting["queues"], waiting["unacked"], known)
+    answer["incomplete"] = sorted(name for name, report in waiting["queues"].items() if not report["complete"])
+    answer["trial"] = trial(app, request) if request["trial"] and not answer["unknown"] else {}
+    return answer
+
+
+def restore(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Put the messages of tasks that a dead worker held back into their queues."""
+    import redis
+
+    wanted = set(request["tasks"])
+    restored = []
+    prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix", "")
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        client = redis.Redis(connection_pool=channel.pool)
+        for tag, raw in client.hscan_iter(f"{prefix}{channel.unacked_key}", count=CHUNK):
+            identity = (json.loads(raw)[0].get("headers") or {}).get("id")
+            if identity in wanted:
+                channel.qos.restore_by_tag(tag.decode() if isinstance(tag, bytes) else tag)
+                restored.append(identity)
+    return {"restored": restored}
+
+
 def main() -> None:
     """Answer the request on standard input."""
     request = json.load(sys.stdin)
-    app = load(request["config"])
-    action = {"inspect": inspect_nodes, "canary": send_canaries, "queues": read_queues}[request["action"]]
-    answer = action(app, request)
+    if request["action"] == "release":
+        answer = examine_release(request)
+    else:
+        actions = {"inspect": inspect_nodes, "canary": send_canaries, "direct": direct_canaries, "queues": read_queues}
+        answer = actions[request["action"]](load(request["config"]), request)
     json.dump(answer, sys.stdout, default=str)
     sys.stdout.write("\n")
 

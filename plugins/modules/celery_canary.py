@@ -14,6 +14,8 @@ description:
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host reaches every node of the environment.
   - Canaries wait their turn behind the tasks that are in a queue; those that nobody takes in time expire.
+  - With O(direct) each node gets one canary through the queue that it alone consumes, for which Celery's setting
+    C(worker_direct) must be on. Nothing waits there, but a node that is busy answers when one of its tasks has ended.
 options:
   app_name:
     description: Name of the application, as in C(celery_app_name).
@@ -34,6 +36,19 @@ options:
     type: list
     elements: dict
     required: true
+  direct:
+    description: Whether each node is reached through its own queue instead of the queues that it shares with others.
+    type: bool
+    default: false
+  task:
+    description: Task to send with O(direct); one that does no harm and ends soon.
+    type: str
+    default: multinode.canary
+  args:
+    description: Positional arguments of that task.
+    type: list
+    elements: raw
+    default: []
   timeout_seconds:
     description: How long all canaries together may take, in seconds.
     type: float
@@ -53,6 +68,14 @@ EXAMPLES = r"""
 - name: Send a canary through every queue of every worker
   multinode.celery.celery_canary:
     app_name: proj
+    nodes:
+      - {node: video@cpu-1, host: cpu-1, queues: [video_processing]}
+
+- name: Send a task of the application to one worker
+  multinode.celery.celery_canary:
+    app_name: proj
+    direct: true
+    task: proj.tasks.noop
     nodes:
       - {node: video@cpu-1, host: cpu-1, queues: [video_processing]}
 """
@@ -124,22 +147,26 @@ def main() -> None:
         argument_spec={
             **ARGUMENTS,
             "nodes": {"type": "list", "elements": "dict", "required": True},
+            "direct": {"type": "bool", "default": False},
+            "task": {"type": "str", "default": "multinode.canary"},
+            "args": {"type": "list", "elements": "raw", "default": []},
             "timeout_seconds": {"type": "float", "default": 30.0},
         },
     )
     params = module.params
+    seconds = params["timeout_seconds"]
     try:
-        answer = ask(
-            module,
-            "canary",
-            params["timeout_seconds"],
-            queues=expected_answers(params["nodes"]),
-            timeout_seconds=params["timeout_seconds"],
-        )
+        if params["direct"]:
+            nodes = {node["node"]: node["host"] for node in params["nodes"]}
+            answer = ask(module, "direct", seconds, nodes=nodes, task=params["task"], args=params["args"], timeout_seconds=seconds)
+        else:
+            answer = ask(module, "canary", seconds, queues=expected_answers(params["nodes"]), timeout_seconds=seconds)
     except (ClientError, KeyError) as error:
         module.fail_json(msg=str(error))
     answer["table"] = render_table(answer["rows"])
     missing = [f"{row['node']} on {row['queue']}" for row in answer["rows"] if not row["ok"]]
+    if params["direct"] and missing:
+        module.fail_json(msg=f"canaries that were not executed: {'; '.join(answer['failures'])}", **answer)
     if missing or not answer["rows"]:
         module.fail_json(msg=f"no canary, or one from a node that is not expected: {', '.join(missing) or 'no nodes given'}", **answer)
     # Executed tasks leave nothing behind.

@@ -59,6 +59,13 @@ options:
     type: list
     elements: str
     default: []
+  bare_requirements:
+    description:
+      - Requirements to install after the others, without what they depend on and whatever Python they ask for.
+      - For a tool whose own bounds on versions are narrower than what it runs with.
+    type: list
+    elements: str
+    default: []
   index_url:
     description:
       - Package index for pip. The configuration of pip on the host decides when it is empty.
@@ -112,6 +119,10 @@ complete:
   description: Whether the release is complete on the host.
   returned: always
   type: bool
+current:
+  description: Version that C(current) points to, empty where nothing is deployed yet.
+  returned: always
+  type: str
 path:
   description: Directory of the release.
   returned: always
@@ -120,6 +131,11 @@ project:
   description: How the project was installed, C(package) into the virtual environment or C(source) on the path.
   returned: when the release was installed
   type: str
+releases:
+  description: Versions that are complete on the host, in the order of their installation.
+  returned: always
+  type: list
+  elements: str
 removed:
   description: Versions that were removed.
   returned: always
@@ -263,6 +279,9 @@ class Release:
             pip = [os.path.join(self.path, "venv", "bin", "python"), *runner, "install", "--quiet"]
             # One call, so that pip solves all versions together.
             self.run("pip install", [*pip, *self.params["pip_arguments"], *self.params["requirements"], *wanted])
+            if self.params["bare_requirements"]:
+                bare = ["--no-deps", "--ignore-requires-python", *self.params["bare_requirements"]]
+                self.run("pip install of the bare requirements", [*pip, *self.params["pip_arguments"], *bare])
         if kind == "package":
             # What is installed in the virtual environment must not be found a second time on the path.
             shutil.rmtree(source)
@@ -297,15 +316,23 @@ class Release:
         if code:
             self.module.fail_json(msg=f"the modes of {self.path} cannot be set", stdout=out, stderr=err)
 
-    def prune(self) -> list[str]:
-        """Remove surplus releases and return their versions."""
+    def installed(self) -> dict[str, float]:
+        """Return the complete releases and when they were installed."""
         installed = {}
-        for name in os.listdir(self.releases):
+        for name in os.listdir(self.releases) if os.path.isdir(self.releases) else ():
             path = os.path.join(self.releases, name)
             if self.complete(path):
                 installed[name] = os.stat(os.path.join(path, MARKER)).st_mtime
-        current = os.path.realpath(os.path.join(self.params["root"], "current"))
-        removed = surplus(installed, self.params["keep"], {self.params["version"], os.path.basename(current)})
+        return installed
+
+    def current(self) -> str:
+        """Return the version that is deployed."""
+        link = os.path.join(self.params["root"], "current")
+        return os.path.basename(os.path.realpath(link)) if os.path.lexists(link) else ""
+
+    def prune(self) -> list[str]:
+        """Remove surplus releases and return their versions."""
+        removed = surplus(self.installed(), self.params["keep"], {self.params["version"], self.current()})
         for name in removed:
             # Without its marker a half removed release is never taken for a complete one.
             os.unlink(os.path.join(self.releases, name, MARKER))
@@ -325,6 +352,7 @@ def main() -> None:
             "source_revision": {"type": "str", "default": ""},
             "source_checksum": {"type": "str", "default": ""},
             "requirements": {"type": "list", "elements": "str", "default": []},
+            "bare_requirements": {"type": "list", "elements": "str", "default": []},
             "index_url": {"type": "str", "default": "", "no_log": True},
             "pip_arguments": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "path", "default": "/usr/bin/python3"},
@@ -340,12 +368,12 @@ def main() -> None:
     result: dict[str, t.Any] = {"changed": False, "complete": release.complete(), "path": release.path, "removed": []}
     if result["complete"]:
         release.warn_of_other_requirements()
-    if result["complete"] or not module.params["install"]:
-        module.exit_json(**result)
-    result["changed"] = True
-    if not module.check_mode:
-        result.update(project=release.install(), complete=True, removed=release.prune(), seconds=release.seconds)
-    module.exit_json(**result)
+    elif module.params["install"]:
+        result["changed"] = True
+        if not module.check_mode:
+            result.update(project=release.install(), complete=True, removed=release.prune(), seconds=release.seconds)
+    installed = release.installed()
+    module.exit_json(**result, current=release.current(), releases=sorted(installed, key=lambda name: (installed[name], name)))
 
 
 if __name__ == "__main__":

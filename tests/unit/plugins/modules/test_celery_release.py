@@ -36,6 +36,7 @@ class Module:
             "source_type": "archive",
             "source": "",
             "requirements": ["celery[redis]"],
+            "bare_requirements": [],
             "index_url": "",
             "pip_arguments": [],
             "python": "/usr/bin/python3",
@@ -194,3 +195,12 @@ def test_the_running_release_is_never_pruned(tmp_path):
     (tmp_path / "current").symlink_to("releases/1.0.0")
     assert Release(Module(tmp_path, version="4.0.0")).prune() == ["2.0.0", "3.0.0"]
     assert sorted(os.listdir(tmp_path / "releases")) == ["1.0.0", "4.0.0", "broken"]
+
+
+def test_a_tool_is_installed_without_its_own_bounds_on_versions(tmp_path):
+    source = archive(tmp_path / "p.tar.gz", {"tasks.py": ""})
+    module = Module(tmp_path / "root", source=source, bare_requirements=["tool==1.0"])
+    Release(module).install()
+    installs = [command for command in module.commands if "install" in command]
+    assert installs[-1][-3:] == ["--no-deps", "--ignore-requires-python", "tool==1.0"]
+    assert "tool==1.0" not in installs[0]
