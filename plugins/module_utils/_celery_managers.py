@@ -10,6 +10,7 @@ import contextlib
 import glob
 import http.client
 import os
+import signal
 import socket
 import time
 import typing as t
@@ -112,12 +113,32 @@ class Manager(abc.ABC):
         """Make the manager read its definitions."""
 
     @abc.abstractmethod
-    def bring_up(self, start: t.Sequence[str], restart: t.Sequence[str]) -> None:
-        """Start and restart nodes side by side."""
+    def start(self, names: t.Sequence[str]) -> None:
+        """Start nodes side by side."""
+
+    @abc.abstractmethod
+    def begin_restart(self, names: t.Sequence[str]) -> None:
+        """Ask nodes to stop and, as far as the manager does it by itself, to start again."""
+
+    @abc.abstractmethod
+    def end_restart(self, name: str) -> None:
+        """Start a node of C(begin_restart) whose process has ended, where the manager does not do it by itself."""
+
+    @abc.abstractmethod
+    def begin_stop(self, names: t.Sequence[str]) -> None:
+        """Ask nodes to stop without waiting for it."""
+
+    @abc.abstractmethod
+    def end_stop(self, names: t.Sequence[str]) -> None:
+        """Wait for the nodes of C(begin_stop)."""
+
+    @abc.abstractmethod
+    def kill(self, name: str, process: int) -> None:
+        """End a node that does not answer, with everything that it started."""
 
     @abc.abstractmethod
     def begin_remove(self, names: t.Sequence[str]) -> list[str]:
-        """Ask nodes to stop without waiting for it."""
+        """Ask nodes to stop for good without waiting for it."""
 
     @abc.abstractmethod
     def end_remove(self, names: t.Sequence[str]) -> None:
@@ -157,25 +178,45 @@ class Systemd(Manager):
         """Read the units again."""
         self.run(["systemctl", "daemon-reload"], MARGIN_SECONDS)
 
-    def bring_up(self, start: t.Sequence[str], restart: t.Sequence[str]) -> None:
-        """Start first, restarts may take as long as a drain."""
-        for verb, names in (("start", start), ("restart", restart)):
-            if names:
-                # A node that fails is reported by its state, with its last lines.
-                self.run(["systemctl", verb, *self._units(names)], self.stop_timeout, check=False)
+    def start(self, names: t.Sequence[str]) -> None:
+        """Run the start jobs; a node that fails is reported by its state, with its last lines."""
+        if names:
+            self.run(["systemctl", "start", *self._units(names)], self.stop_timeout, check=False)
 
-    def begin_remove(self, names: t.Sequence[str]) -> list[str]:
+    def begin_restart(self, names: t.Sequence[str]) -> None:
+        """Queue the restart jobs: systemd finishes them whatever becomes of this program."""
+        if names:
+            self.run(["systemctl", "restart", "--no-block", *self._units(names)], MARGIN_SECONDS, check=False)
+
+    def end_restart(self, name: str) -> None:
+        """Do nothing, the restart job starts the unit."""
+
+    def begin_stop(self, names: t.Sequence[str]) -> None:
         """Queue the stop jobs."""
         if names:
-            self.run(["systemctl", "disable", *self._units(names)], MARGIN_SECONDS, check=False)
             self.run(["systemctl", "stop", "--no-block", *self._units(names)], MARGIN_SECONDS, check=False)
+
+    def end_stop(self, names: t.Sequence[str]) -> None:
+        """Join the stop jobs."""
+        if names:
+            self.run(["systemctl", "stop", *self._units(names)], self.stop_timeout, check=False)
+
+    def kill(self, name: str, process: int) -> None:
+        """Kill the unit's control group."""
+        self.run(["systemctl", "kill", "--kill-whom=all", "--signal=KILL", *self._units([name])], MARGIN_SECONDS, check=False)
+
+    def begin_remove(self, names: t.Sequence[str]) -> list[str]:
+        """Disable the units and queue the stop jobs."""
+        if names:
+            self.run(["systemctl", "disable", *self._units(names)], MARGIN_SECONDS, check=False)
+        self.begin_stop(names)
         return list(names)
 
     def end_remove(self, names: t.Sequence[str]) -> None:
         """Join the stop jobs and remove the units."""
         if not names:
             return
-        self.run(["systemctl", "stop", *self._units(names)], self.stop_timeout, check=False)
+        self.end_stop(names)
         alive = sorted(set(names) & set(self.processes()))
         if alive:
             raise ManagerError(f"nodes {', '.join(alive)} do not stop")
@@ -305,30 +346,54 @@ class Supervisor(Manager):
             if waiting:
                 time.sleep(0.3)
 
-    def bring_up(self, start: t.Sequence[str], restart: t.Sequence[str]) -> None:
-        """Replace the programs by what their files say; supervisor starts what it adds."""
-        for name in start:
+    def start(self, names: t.Sequence[str]) -> None:
+        """Replace the programs by what their files say."""
+        for name in names:
             self._replace(name)
-        self.begin_remove(restart)
-        self._wait_stopped(restart)
-        for name in restart:
-            self._replace(name)
+
+    def begin_restart(self, names: t.Sequence[str]) -> None:
+        """Send the stop signals."""
+        self.begin_stop(names)
+
+    def end_restart(self, name: str) -> None:
+        """Replace the stopped program."""
+        self._wait_stopped([name])
+        self._replace(name)
+
+    def end_stop(self, names: t.Sequence[str]) -> None:
+        """Wait until supervisor has noticed the end of the programs."""
+        self._wait_stopped(names)
+
+    def kill(self, name: str, process: int) -> None:
+        """Kill the process group: each program leads one."""
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process) == process:
+                os.killpg(process, signal.SIGKILL)
+            else:
+                os.kill(process, signal.SIGKILL)
 
     def _replace(self, name: str) -> None:
         info = self._info()
         if name in info:
             if info[name]["statename"] in ("BACKOFF", "STARTING", "RUNNING"):
-                self.begin_remove([name])
+                self.begin_stop([name])
                 self._wait_stopped([name])
             self._call("removeProcessGroup", self.prefix + name)
         self._call("addProcessGroup", self.prefix + name)
+        # It starts what it adds, unless the service itself was started while the host was drained.
+        if self._info().get(name, {}).get("statename") == "STOPPED":
+            self._call("startProcessGroup", self.prefix + name, False)
 
-    def begin_remove(self, names: t.Sequence[str]) -> list[str]:
+    def begin_stop(self, names: t.Sequence[str]) -> None:
         """Send the stop signals."""
         info = self._info()
         for name in names:
             if name in info and info[name]["statename"] in ("STARTING", "RUNNING", "BACKOFF"):
                 self._call("stopProcessGroup", self.prefix + name, False)
+
+    def begin_remove(self, names: t.Sequence[str]) -> list[str]:
+        """Send the stop signals."""
+        self.begin_stop(names)
         return list(names)
 
     def end_remove(self, names: t.Sequence[str]) -> None:

@@ -64,6 +64,31 @@ options:
     description: Socket of supervisor.
     type: path
     default: /run/supervisor.sock
+  app_name:
+    description:
+      - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
+        given back at once; without, they come back after the visibility timeout.
+    type: str
+  app_root:
+    description: Directory that holds the releases of all applications.
+    type: path
+    default: /opt/celery
+  user:
+    description: User that runs the application's programs.
+    type: str
+    default: celery
+  marker:
+    description: File that tells that the host is drained, see M(multinode.celery.celery_drain). Its nodes are not started then.
+    type: path
+    default: /etc/celery/drained
+  report_directory:
+    description: Directory in which stopping nodes write down what becomes of their tasks.
+    type: path
+    default: /var/lib/celery/drain
+  answer_timeout_seconds:
+    description: Seconds after which a node whose process is suspended, so that it cannot answer, is killed.
+    type: int
+    default: 20
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying the target.
@@ -74,6 +99,7 @@ attributes:
 author:
   - multinode.celery contributors (@multinode)
 seealso:
+  - module: multinode.celery.celery_drain
   - plugin: multinode.celery.celery_nodes
     plugin_type: filter
 """
@@ -113,6 +139,20 @@ reasons:
   description: For each restarted node the path that is newer than its process.
   returned: always
   type: dict
+drained:
+  description: Whether the host is drained, so that its nodes stay stopped.
+  returned: always
+  type: bool
+stopped:
+  description: What became of the tasks of each node that was stopped, as M(multinode.celery.celery_drain) returns it.
+  returned: always
+  type: list
+  elements: dict
+table:
+  description: The same as lines of text, empty when no node was stopped.
+  returned: always
+  type: list
+  elements: str
 seconds:
   description: How long stopping and starting took, in seconds.
   returned: always
@@ -124,21 +164,10 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import (
-    Manager,
-    ManagerError,
-    State,
-    Supervisor,
-    Systemd,
-)
-from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, redact, started_at, tail
-
-READY_MARK = b" ready."
-# Without a line in the log (a level above INFO) a node that lives this long has got past its imports.
-SILENT_SECONDS = 8
-LOOK_SECONDS = 0.4
-# One failure may be a race with another program; several in a row are not.
-FAILED_LOOKS = 5
+from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, table
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
+from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import last_words, log_sizes, wait_until_ready
+from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, redact
 
 
 class Plan(t.NamedTuple):
@@ -175,106 +204,62 @@ def make_plan(
     return plan
 
 
-def is_ready(log_file: str, offset: int) -> bool:
-    """Tell whether the log grew by Celery's line that the node is ready."""
-    try:
-        # A rotation in between leaves a smaller file.
-        start = offset if os.path.getsize(log_file) >= offset else 0
-        with open(log_file, "rb") as log:
-            log.seek(start)
-            return any(line.rstrip().endswith(READY_MARK) for line in log)
-    except OSError:
-        return False
-
-
-def log_sizes(nodes: t.Mapping[str, t.Mapping[str, t.Any]], names: t.Iterable[str]) -> dict[str, int]:
-    """Return how long the logs are now."""
-    sizes = {}
-    for name in names:
-        path = nodes[name]["log_file"]
-        sizes[name] = os.path.getsize(path) if os.path.exists(path) else 0
-    return sizes
-
-
-def wait_until_ready(
-    manager: Manager, nodes: t.Mapping[str, t.Mapping[str, t.Any]], offsets: t.Mapping[str, int], timeout: int
-) -> dict[str, str]:
-    """Wait for all nodes at once; return the ones that failed with the reason."""
-    deadline = time.monotonic() + timeout
-    waiting = set(offsets)
-    failures = dict.fromkeys(waiting, 0)
-    failed: dict[str, str] = {}
-    while waiting:
-        states = manager.states()
-        for name in sorted(waiting):
-            process, failing = states.get(name, State(None, False))
-            if process:
-                silent = nodes[name].get("log_level", "INFO") not in ("INFO", "DEBUG")
-                alive = time.time() - (started_at(process) or time.time())
-                if is_ready(nodes[name]["log_file"], offsets[name]) or (silent and alive >= SILENT_SECONDS):
-                    waiting.discard(name)
-                    continue
-            failures[name] += failing
-            if failures[name] >= FAILED_LOOKS:
-                failed[name] = "does not stay up"
-            elif time.monotonic() > deadline:
-                failed[name] = f"{'is not connected to the broker' if process else 'does not run'} after {timeout} s"
-        waiting -= set(failed)
-        if waiting:
-            time.sleep(LOOK_SECONDS)
-    return failed
-
-
-def bring_up(
-    manager: Manager,
-    nodes: t.Mapping[str, t.Mapping[str, t.Any]],
-    offsets: t.Mapping[str, int],
-    start: t.Sequence[str],
-    restart: t.Sequence[str],
-    module: AnsibleModule,
+def ready_or_fail(
+    manager: Manager, nodes: t.Mapping[str, t.Mapping[str, t.Any]], offsets: t.Mapping[str, int], module: AnsibleModule
 ) -> None:
-    """Start or restart nodes, wait until they are ready, and fail with the last words of those that do not come up."""
-    running = manager.processes()
-    manager.bring_up([name for name in start if name not in running], restart)
-    waiting = {name: offsets[name] for name in (*start, *restart)}
-    failed = wait_until_ready(manager, nodes, waiting, module.params["start_timeout_seconds"])
+    """Wait until nodes are ready, and fail with the last words of those that do not come up."""
+    failed = wait_until_ready(manager, nodes, offsets, module.params["start_timeout_seconds"])
     if failed:
-        words = [
-            f"node {name} {reason}; its last log lines:\n"
-            + redact("\n".join([manager.output(name), tail(nodes[name]["log_file"], 15)]).strip())
-            for name, reason in sorted(failed.items())
-        ]
-        module.fail_json(msg="\n".join(words), failed_nodes=sorted(failed))
+        module.fail_json(msg=last_words(manager, nodes, failed), failed_nodes=sorted(failed))
 
 
 def apply(
-    manager: Manager, other: Manager, plan: Plan, stale: t.Callable[[str, int | None], str | None], module: AnsibleModule
-) -> None:
-    """Carry the plan out; new nodes first, so that they can stand in for the ones that are restarted."""
+    manager: Manager,
+    other: Manager,
+    plan: Plan,
+    stale: t.Callable[[str, int | None], str | None],
+    module: AnsibleModule,
+    drain: Drain,
+) -> list[dict[str, t.Any]]:
+    """Carry the plan out, new nodes first, so that they can stand in for others; return what became of stopped ones."""
     nodes = {node["name"]: node for node in module.params["nodes"]}
     others = other.definitions()
     # Two processes of one node name would answer for each other: the old manager's goes first.
-    other.remove([name for name in plan.move if name in others])
+    moving = [name for name in plan.move if name in others]
+    leaving = leavers(other, moving)
+    other.begin_remove(moving)
+    rows = drain.watch(leaving)
+    other.end_remove(moving)
+
     offsets = log_sizes(nodes, [*plan.start, *plan.restart])
     manager.prepare(bool(nodes))
     # What restarting the manager itself has brought up already needs no second restart.
-    restart = [name for name in plan.restart if stale(name, manager.processes().get(name))]
+    running = manager.processes()
+    restart = [name for name in plan.restart if stale(name, running.get(name))]
     if plan.start or restart:
         manager.reload()
-    bring_up(manager, nodes, offsets, [*plan.start, *(set(plan.restart) - set(restart))], [], module)
-    # Both may take as long as a drain, so removals and restarts run side by side.
-    mine = {*manager.definitions(), *manager.processes()}
-    leaving = manager.begin_remove([name for name in plan.remove if name in mine])
-    foreign = other.begin_remove([name for name in plan.remove if name in others])
-    bring_up(manager, nodes, offsets, [], restart, module)
-    manager.end_remove(leaving)
+    manager.start([name for name in plan.start if name not in running])
+    ready_or_fail(manager, nodes, {name: size for name, size in offsets.items() if name not in restart}, module)
+
+    # All may take as long as a drain, so removals and restarts run side by side.
+    mine = [name for name in plan.remove if name in {*manager.definitions(), *running}]
+    foreign = [name for name in plan.remove if name in others]
+    leaving = [*leavers(manager, [*mine, *restart]), *leavers(other, foreign)]
+    manager.begin_remove(mine)
+    other.begin_remove(foreign)
+    manager.begin_restart(restart)
+    rows += drain.watch(leaving, lambda name: manager.end_restart(name) if name in restart else None)
+    ready_or_fail(manager, nodes, {name: offsets[name] for name in restart}, module)
+    manager.end_remove(mine)
     other.end_remove(foreign)
+    return rows
 
 
 def main() -> None:
     """Module entry point."""
     module = AnsibleModule(
         argument_spec={
+            **ARGUMENTS,
             "manager": {"type": "str", "choices": ["systemd", "supervisor"], "required": True},
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "restart_paths": {"type": "list", "elements": "path", "default": []},
@@ -295,6 +280,7 @@ def main() -> None:
     manager, other = (systemd, supervisor) if params["manager"] == "systemd" else (supervisor, systemd)
     wanted = [node["name"] for node in params["nodes"]]
     begin = time.monotonic()
+    stopped: list[dict[str, t.Any]] = []
 
     def stale(name: str, process: int | None) -> str | None:
         if not process:
@@ -310,12 +296,16 @@ def main() -> None:
         own = {name: running.get(name) for name in {*manager.definitions(), *running}}
         outdated = {name: other.processes().get(name) for name in other.definitions()}
         plan = make_plan(wanted, own, outdated, stale)
+        drained = os.path.lexists(params["marker"])
+        if drained:
+            # Whoever drained the host decides when its nodes run again.
+            plan = plan._replace(start=[], restart=[], reasons={}, unchanged=wanted)
         disabled = manager.not_enabled(wanted)
         changed = any([plan.start, plan.restart, plan.remove, plan.move, disabled])
         if changed and not module.check_mode:
             # First, so that a node is enabled even where it does not come up now.
             manager.enable(disabled)
-            apply(manager, other, plan, stale, module)
+            stopped = apply(manager, other, plan, stale, module, Drain(module))
     except ManagerError as error:
         module.fail_json(msg=redact(str(error)))
 
@@ -326,6 +316,9 @@ def main() -> None:
         "removed": plan.remove,
         "unchanged": plan.unchanged,
         "reasons": plan.reasons,
+        "drained": drained,
+        "stopped": stopped,
+        "table": table(stopped) if stopped else [],
         "seconds": round(time.monotonic() - begin, 1),
     }
     if module._diff:
@@ -333,7 +326,8 @@ def main() -> None:
         result["diff"] = {
             "before": "".join(f"{name}: {'running' if before[name] else 'stopped'}\n" for name in sorted(before)),
             "after": "".join(
-                f"{name}: running{' (restarted)' if name in plan.restart else ''}\n" for name in sorted(wanted)
+                f"{name}: {'stopped' if drained else 'running'}{' (restarted)' if name in plan.restart else ''}\n"
+                for name in sorted(wanted)
             ),
         }
     module.exit_json(**result)

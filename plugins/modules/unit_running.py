@@ -34,6 +34,11 @@ options:
     type: list
     elements: str
     default: []
+  hold_path:
+    description:
+      - File that says that the service has to stay as it is, such as the marker of a drained host.
+      - While it exists the service is enabled, but neither started nor restarted.
+    type: path
 attributes:
   check_mode:
     description: Can run in check mode and say whether the service would be started or restarted.
@@ -158,6 +163,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "hold_path": {"type": "path"},
             "restart_paths": {"type": "list", "elements": "str", "default": []},
             "reload_paths": {"type": "list", "elements": "str", "default": []},
         },
@@ -169,6 +175,10 @@ def main() -> None:
     enabled = found.get("UnitFileState") == "enabled"
     newer = unit.newer_paths(int(found.get("MainPID") or 0)) if active else []
     newer_reload = unit.newer_reload_paths(int(found.get("StateChangeTimestampMonotonic") or 0)) if active and not newer else []
+    held = module.params["hold_path"]
+    if held and os.path.lexists(held):
+        # Whoever holds the service decides when it runs again.
+        active, newer, newer_reload = True, [], []
     action = decide(active, enabled, newer, newer_reload)
     reload = found.get("NeedDaemonReload") == "yes" or found.get("LoadState") == "not-found"
     if not module.check_mode and (action != "none" or reload):

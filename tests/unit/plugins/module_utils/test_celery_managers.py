@@ -71,6 +71,7 @@ class FakeSupervisor(managers.Supervisor):
         super().__init__(run_command, str(directory), PREFIX, 1, "/nowhere")
         self.programs = {name: {"statename": state, "pid": 5} for name, state in states.items()}
         self.calls = []
+        self.added = "STARTING"
 
     def _info(self):
         return self.programs
@@ -83,12 +84,15 @@ class FakeSupervisor(managers.Supervisor):
         if name == "removeProcessGroup":
             del self.programs[node]
         if name == "addProcessGroup":
-            self.programs[node] = {"statename": "STARTING", "pid": 6}
+            self.programs[node] = {"statename": self.added, "pid": 6}
 
 
 def test_supervisor_replaces_programs_and_stops_them_together(tmp_path):
     supervisor = FakeSupervisor(tmp_path, {"a": "RUNNING", "b": "RUNNING", "c": "FATAL"})
-    supervisor.bring_up(["c", "d"], ["a", "b"])
+    supervisor.start(["c", "d"])
+    supervisor.begin_restart(["a", "b"])
+    for name in ("a", "b"):
+        supervisor.end_restart(name)
     assert [call[:2] for call in supervisor.calls] == [
         ("removeProcessGroup", "celery-worker-c"),
         ("addProcessGroup", "celery-worker-c"),
@@ -101,6 +105,13 @@ def test_supervisor_replaces_programs_and_stops_them_together(tmp_path):
         ("addProcessGroup", "celery-worker-b"),
     ]
     assert supervisor.processes() == {"a": 6, "b": 6, "c": 6, "d": 6}
+
+
+def test_supervisor_starts_programs_that_it_does_not_start_by_itself(tmp_path):
+    supervisor = FakeSupervisor(tmp_path, {})
+    supervisor.added = "STOPPED"
+    supervisor.start(["a"])
+    assert supervisor.calls[-1] == ("startProcessGroup", "celery-worker-a", False)
 
 
 def test_supervisor_removes_programs_with_their_files(tmp_path):

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import State
 from ansible_collections.multinode.celery.plugins.modules import celery_nodes
 
 
@@ -35,53 +34,6 @@ def test_a_node_of_the_other_manager_moves():
     assert plan.remove == []
 
 
-def test_ready_counts_only_after_the_offset_and_survives_rotation(tmp_path):
-    log = tmp_path / "log"
-    log.write_text("[x] a@h ready.\n")
-    offset = log.stat().st_size
-    assert not celery_nodes.is_ready(str(log), offset)
-    with log.open("a") as file:
-        file.write("[y] a@h ready.\n")
-    assert celery_nodes.is_ready(str(log), offset)
-    log.write_text("a ready.\n")
-    assert celery_nodes.is_ready(str(log), offset)
-    assert not celery_nodes.is_ready(str(tmp_path / "none"), 0)
-
-
-class FakeManager:
-    """Gives one state after the other, the last one for ever."""
-
-    def __init__(self, *states):
-        self.answers = list(states)
-
-    def states(self):
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-def wait(monkeypatch, manager, log, timeout=5):
-    monkeypatch.setattr(celery_nodes, "LOOK_SECONDS", 0)
-    nodes = {"a": {"name": "a", "log_file": str(log), "log_level": "INFO"}}
-    return celery_nodes.wait_until_ready(manager, nodes, {"a": 0}, timeout)
-
-
-def test_a_ready_node_ends_the_wait(monkeypatch, tmp_path):
-    log = tmp_path / "log"
-    log.write_text("a@h ready.\n")
-    assert wait(monkeypatch, FakeManager({}, {"a": State(1, False)}), log) == {}
-
-
-def test_a_node_that_keeps_failing_is_given_up_early(monkeypatch, tmp_path):
-    failed = wait(monkeypatch, FakeManager({"a": State(None, True)}), tmp_path / "log", timeout=600)
-    assert failed == {"a": "does not stay up"}
-
-
-def test_a_node_without_broker_is_named_after_the_time(monkeypatch, tmp_path):
-    assert wait(monkeypatch, FakeManager({"a": State(1, False)}), tmp_path / "log", timeout=-1) == {
-        "a": "is not connected to the broker after -1 s"
-    }
-    assert "does not run" in wait(monkeypatch, FakeManager({}), tmp_path / "log", timeout=-1)["a"]
-
-
 class LoggingManager:
     """Writes down what is asked; all its nodes run and are ready at once."""
 
@@ -100,9 +52,6 @@ class LoggingManager:
     def reload(self):
         self.log.append((self.name, "reload"))
 
-    def remove(self, names):
-        self.end_remove(self.begin_remove(names))
-
     def begin_remove(self, names):
         if names:
             self.log.append((self.name, "stop", *sorted(names)))
@@ -112,9 +61,32 @@ class LoggingManager:
         if names:
             self.log.append((self.name, "forget", *sorted(names)))
 
-    def bring_up(self, start, restart):
-        self.log.append((self.name, "bring up", sorted(start), sorted(restart)))
-        self.nodes.update(dict.fromkeys(start, 2))
+    def start(self, names):
+        self.log.append((self.name, "start", *sorted(names)))
+
+    def begin_restart(self, names):
+        self.log.append((self.name, "restart", *sorted(names)))
+
+    def end_restart(self, name):
+        self.log.append((self.name, "restarted", name))
+
+    def definition(self, name):
+        return f"/nowhere/{name}"
+
+
+class FakeDrain:
+    """All processes end at once."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def watch(self, leaving, gone=None):
+        if leaving:
+            self.log.append(("watch", *sorted(leaver.name for leaver in leaving)))
+        for leaver in leaving:
+            if gone:
+                gone(leaver.name)
+        return [{"node": leaver.name} for leaver in leaving]
 
 
 class FakeModule:
@@ -134,7 +106,8 @@ def run(monkeypatch, failed):
     log = []
 
     def wait(_manager, _nodes, offsets, _timeout):
-        log.append(("wait", *sorted(offsets)))
+        if offsets:
+            log.append(("wait", *sorted(offsets)))
         return {name: reason for name, reason in failed.items() if name in offsets}
 
     monkeypatch.setattr(celery_nodes, "wait_until_ready", wait)
@@ -143,7 +116,7 @@ def run(monkeypatch, failed):
     other = LoggingManager(log, "other", ["moved", "foreign"])
     module = FakeModule("new", "moved", "old")
     try:
-        celery_nodes.apply(manager, other, PLAN, lambda name, _process: "/etc/x" if name == "old" else None, module)
+        celery_nodes.apply(manager, other, PLAN, lambda name, _process: "/etc/x" if name == "old" else None, module, FakeDrain(log))
     except SystemExit as error:
         return log, str(error)
     return log, ""
@@ -154,14 +127,17 @@ def test_new_nodes_are_ready_before_others_stop(monkeypatch):
     assert error == ""
     assert log == [
         ("other", "stop", "moved"),
+        ("watch", "moved"),
         ("other", "forget", "moved"),
         ("own", "prepare", True),
         ("own", "reload"),
-        ("own", "bring up", ["moved", "new"], []),
+        ("own", "start", "moved", "new"),
         ("wait", "moved", "new"),
         ("own", "stop", "gone"),
         ("other", "stop", "foreign"),
-        ("own", "bring up", [], ["old"]),
+        ("own", "restart", "old"),
+        ("watch", "foreign", "gone", "old"),
+        ("own", "restarted", "old"),
         ("wait", "old"),
         ("own", "forget", "gone"),
         ("other", "forget", "foreign"),
@@ -173,4 +149,4 @@ def test_a_new_node_that_does_not_come_up_leaves_the_others_alone(monkeypatch):
     assert "node new does not run" in error
     assert "last words" in error
     assert ("own", "stop", "gone") not in log
-    assert ("own", "bring up", [], ["old"]) not in log
+    assert ("own", "restart", "old") not in log

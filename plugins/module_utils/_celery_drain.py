@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watch Celery worker nodes stop, end those that hang, and say what became of their tasks.
+
+A node drains by itself, see C(multinode_drain.py) of the role C(celery_worker): TERM stops the consumption, running tasks
+finish within a bound, QUIT gives the rest back, and the manager's KILL comes last. What is done here is what a node cannot
+do for itself: notice that it does not answer, end it, and give back what it held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
+from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
+
+LOOK_SECONDS = 0.3
+# The marker of a drained host: units look for it, and supervisor reads it as environment.
+MARKER = "/etc/celery/drained"
+# Where a stopped process is found in /proc/<pid>/stat; neither TERM nor QUIT reaches it.
+STOPPED = ("T", "t")
+# A log of INFO lines of this size goes back further than any running task of a busy node.
+LOG_BYTES = 8 * 1024 * 1024
+RESTORE_SECONDS = 20
+COLUMNS = ("node", "outcome", "seconds", "finished", "given back", "lost")
+
+ARGUMENTS: dict[str, t.Any] = {
+    "app_name": {"type": "str"},
+    "app_root": {"type": "path", "default": "/opt/celery"},
+    "user": {"type": "str", "default": "celery"},
+    "marker": {"type": "path", "default": MARKER},
+    "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
+    "answer_timeout_seconds": {"type": "int", "default": 20},
+}
+
+_TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>received|\S+)")
+
+
+class Leaver(t.NamedTuple):
+    """A process of a node that was told to stop."""
+
+    manager: Manager
+    name: str
+    process: int
+    log_file: str
+
+
+def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:
+    """Return the running ones of some nodes; their definitions still stand."""
+    processes = manager.processes()
+    return [Leaver(manager, name, processes[name], defined_node(manager, name)["log_file"]) for name in names if name in processes]
+
+
+def status(process: int, proc: str = "/proc") -> str:
+    """Return the letter of a process's state, nothing when it is gone or only waits to be reaped."""
+    try:
+        with open(f"{proc}/{process}/stat", encoding="utf-8", errors="replace") as stat:
+            letter = stat.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+    return "" if letter in ("Z", "X") else letter
+
+
+def read_report(directory: str, name: str, process: int) -> dict[str, t.Any] | None:
+    """Return what a process wrote about its drain, nothing when it never began one."""
+    try:
+        with open(f"{directory}/{name}.json", encoding="utf-8") as file:
+            report = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and report.get("process") == process else None
+
+
+def unfinished(log: str) -> dict[str, str]:
+    """Return the tasks (id to name) that a log shows as received since the node's last start, and not as ended."""
+    start = log.rfind(" ready.\n")
+    tasks: dict[str, str] = {}
+    for found in _TASK.finditer(log, max(start, 0)):
+        if found["event"] == "received":
+            tasks[found["id"]] = found["name"]
+        else:
+            tasks.pop(found["id"], None)
+    return tasks
+
+
+def read_log(path: str) -> str:
+    """Return the end of a log."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, os.path.getsize(path) - LOG_BYTES))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def describe(tasks: t.Mapping[str, t.Sequence[str]], state: str) -> list[str]:
+    """Return the tasks of one state as C(name[id])."""
+    return sorted(f"{name}[{identity}]" for identity, (name, found) in tasks.items() if found == state)
+
+
+def row(name: str, seconds: float, report: t.Mapping[str, t.Any] | None, killed: bool) -> dict[str, t.Any]:
+    """Return what is known about one stop."""
+    tasks = (report or {}).get("tasks", {})
+    phase = (report or {}).get("phase", "")
+    ended = {state: describe(tasks, state) for state in ("finished", "given_back", "lost", "running", "waiting")}
+    if killed or phase in ("draining", "timed_out"):
+        outcome = "killed"
+    elif phase == "ended":
+        outcome = "timed out" if report and report.get("timed_out") else "stopped"
+    else:
+        # It had not begun to work yet, or was started before nodes wrote reports.
+        outcome = "no report"
+    return {
+        "node": name,
+        "outcome": outcome,
+        "seconds": round(seconds, 1),
+        "finished": ended["finished"],
+        "given_back": ended["given_back"],
+        "lost": ended["lost"],
+        # Of a node that was killed meanwhile; settled with the broker where it can be asked.
+        "unsettled": sorted([*ended["running"], *ended["waiting"]]),
+    }
+
+
+def identity_of(task: str) -> str:
+    """Return the identity in C(name[id])."""
+    return task.rpartition("[")[2].rstrip("]")
+
+
+def table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Return the rows as aligned lines with a heading, and the tasks of interest below."""
+    cells = [list(COLUMNS)]
+    notes = []
+    for one in rows:
+        counts = [str(len(one[key])) for key in ("finished", "given_back", "lost")]
+        cells.append([one["node"], one["outcome"], f"{one['seconds']:.1f}", *counts])
+        for key, words in (("given_back", "given back"), ("lost", "LOST"), ("unsettled", "unknown, delivered again after the visibility timeout")):
+            notes += [f"{one['node']}: {words}: {task}" for task in one[key]]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
+    return [" | ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in cells] + notes
+
+
+class Drain:
+    """Stops of nodes of one host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.directory = module.params["report_directory"]
+        self.answer_timeout = module.params["answer_timeout_seconds"]
+        self.killed: set[str] = set()
+
+    def shorten(self, names: t.Iterable[str], seconds: int) -> None:
+        """Ask nodes that are about to stop for a shorter drain than the one they were started with."""
+        for name in names:
+            path = f"{self.directory}/{name}.bound"
+            with contextlib.suppress(OSError):
+                # The directory belongs to the application's user: nothing is followed that stands there.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(f"{seconds}\n")
+
+    def watch(self, leaving: t.Sequence[Leaver], gone: t.Callable[[str], None] | None = None) -> list[dict[str, t.Any]]:
+        """Wait until the processes have ended, calling back for each; return a row for each."""
+        begin = time.monotonic()
+        waiting = {leaver.name: leaver for leaver in leaving}
+        rows = []
+        while waiting:
+            seconds = time.monotonic() - begin
+            for name, leaver in sorted(waiting.items()):
+                letter = status(leaver.process)
+                if not letter:
+                    del waiting[name]
+                    rows.append(self._row(leaver, seconds))
+                    if gone:
+                        gone(name)
+                elif letter in STOPPED and seconds > self.answer_timeout and not read_report(self.directory, name, leaver.process):
+                    leaver.manager.kill(name, leaver.process)
+                    self.killed.add(name)
+            if any(seconds > leaver.manager.stop_timeout for leaver in waiting.values()):
+                raise ManagerError(f"nodes {', '.join(sorted(waiting))} do not stop")
+            if waiting:
+                time.sleep(LOOK_SECONDS)
+        for leaver in leaving:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.directory}/{leaver.name}.bound")
+        return sorted(self._settled(rows), key=lambda one: one["node"])
+
+    def _row(self, leaver: Leaver, seconds: float) -> dict[str, t.Any]:
+        report = read_report(self.directory, leaver.name, leaver.process)
+        # The manager kills what outlasts its own timeout.
+        killed = leaver.name in self.killed or (not report and seconds >= self.module.params["stop_timeout_seconds"])
+        found = row(leaver.name, seconds, report, killed)
+        if killed and not report:
+            found["unsettled"] = sorted(f"{name}[{identity}]" for identity, name in unfinished(read_log(leaver.log_file)).items())
+        return found
+
+    def _settled(self, rows: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+        """Give back at once what killed nodes held; what the broker does not have was acknowledged before it ran."""
+        killed = [one for one in rows if one["outcome"] == "killed"]
+        held = {identity_of(task) for one in killed for task in (*one["unsettled"], *one["given_back"])}
+        if not held or not self.module.params["app_name"]:
+            return rows
+        try:
+            restored = set(ask(self.module, "restore", RESTORE_SECONDS, tasks=sorted(held))["restored"])
+        except ClientError as error:
+            self.module.warn(f"the broker was not asked for the tasks of killed nodes: {error}")
+            return rows
+        for one in killed:
+            for task in one["unsettled"]:
+                one["given_back" if identity_of(task) in restored else "lost"].append(task)
+            one["unsettled"] = []
+        return rows
