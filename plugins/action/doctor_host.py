@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.multinode.celery.plugins.filter.broker_nodes import broker_nodes
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import COLLECTION, Deployment, brief, differences, roles_of
+
+MODULE = "multinode.celery.doctor_host"
+UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))(?:\.d/[^/]+\.conf)?$")
+# Stand for the facts of the host until it has told them; paths of files do not depend on them.
+DRAIN_MARKER = "/etc/celery/drained"
+NO_FACTS = {"processor_nproc": 1, "memtotal_mb": 1024, "distribution": "Debian", "distribution_major_version": "12"}
+
+
+class ActionModule(ActionBase):
+    """Works out what the inventory says for a host, lets the module collect what it has, and compares the two."""
+
+    _requires_connection = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Collect; a host that cannot be reached or asked is a result like any other.
+
+        :param task_vars: variables of the task.
+        :returns: what is expected of the host, what it told, and where the two differ.
+        """
+        super().run(tmp, task_vars)
+        self._vars = task_vars or {}
+        given = dict(self._task.args)
+        host = self._vars["inventory_hostname"]
+        groups = {name: list(hosts) for name, hosts in self._vars["groups"].items()}
+        roles = [role for role in roles_of(host, given.get("roles") or {}, groups) if os.path.isdir(os.path.join(COLLECTION, "roles", role))]
+        plan = self._deployment(host, roles, NO_FACTS)
+        entries = plan.entries()
+        expected, args = self._wanted(plan, entries, groups, given.get("roles") or {})
+        result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": "", "expected": expected}
+        before = time.time()
+        try:
+            told = self._execute_module(module_name=MODULE, module_args={**given, **args}, task_vars=self._vars)
+        except AnsibleConnectionFailure as exc:
+            return {**result, "status": "unreachable", "message": brief(exc)}
+        after = time.time()
+        if "report" not in told:
+            message = str(told.get("msg") or told.get("module_stderr") or "it gave no report")
+            return {**result, "status": "unreachable" if told.get("unreachable") else "failed", "message": message.strip()[:500]}
+        report = told["report"]
+        late = max(before - report["time"], report["time"] - after, 0.0)
+        result.update(report=report, clock_offset_seconds=round(late if report["time"] > after else -late, 1))
+        result["logged_in"] = any(one["kind"] == "redis" and one["status"] == "ok" for one in report.get("connections", []))
+        result.update(self._compare(host, roles, report))
+        return result
+
+    def _deployment(self, host: str, roles: list[str], facts: dict[str, t.Any]) -> Deployment:
+        hostvars = self._vars["hostvars"]
+        return Deployment(self._loader, self._templar, hostvars.raw_get(host), hostvars, roles, facts).read_tasks()
+
+    def _compare(self, host: str, roles: list[str], report: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Render what the host should have, now that its facts are known; contents never leave this method."""
+        real = self._deployment(host, roles, report.get("facts") or NO_FACTS)
+        unknown: dict[str, str] = {}
+        wanted = real.entries()
+        for path, entry in wanted.items():
+            if entry["kind"] == "file" and entry["force"]:
+                try:
+                    entry["sha256"] = hashlib.sha256(real.content(path, entry).encode()).hexdigest()
+                except (AnsibleError, OSError) as exc:
+                    unknown[path] = brief(exc)
+        drained = report.get("program", {}).get("drained")
+        # What is drained for maintenance is not expected to answer.
+        nodes = [node["node"] for node in real.value("__celery_worker_nodes") or [] if isinstance(node, dict)]
+        return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.problems}, "nodes": [] if drained else nodes}
+
+    def _wanted(
+        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], mapping: dict[str, list[str]]
+    ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        """Return what is expected of the host, and the arguments that make the module look at it."""
+        services = self._services(plan, entries)
+        brokers = self._brokers(plan, groups, mapping)
+        expected: dict[str, t.Any] = {"roles": plan.roles, "brokers": brokers, "nodes": [], "queues": [], "sysctl": {}}
+        args: dict[str, t.Any] = {"services": services, "paths": list(entries), "brokers": brokers}
+        if "limits" in plan.roles:
+            expected["sysctl"] = plan.value("limits_sysctl") or {}
+            args["sysctl"] = list(expected["sysctl"])
+        if "celery_app" in plan.roles:
+            args["program"] = self._program(plan, expected)
+        if "celery_worker" in plan.roles:
+            expected["nodes"] = [
+                {key: node[key] for key in ("name", "node", "service", "queues")} for node in plan.value("__celery_worker_nodes") or []
+            ]
+        if "redis" in plan.roles:
+            args["redis"] = self._server(plan, "redis_address", "redis_port", "redis_admin_user", "redis_admin_password")
+        if "redis_sentinel" in plan.roles:
+            names = ("redis_sentinel_address", "redis_sentinel_port", "redis_sentinel_admin_user", "redis_sentinel_admin_password")
+            args["sentinel"] = self._server(plan, *names)
+        expected["problems"] = dict(plan.problems)
+        return expected, args
+
+    def _server(self, plan: Deployment, *names: str) -> dict[str, t.Any]:
+        values = [plan.value(name) for name in names]
+        if None in values:
+            return {}
+        return {"host": self._vars["inventory_hostname"], **dict(zip(("address", "port", "user", "password"), values))}
+
+    @staticmethod
+    def _services(plan: Deployment, entries: dict[str, dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+        """Return the services that the roles name, and those whose definition they place."""
+        found: dict[str, dict[str, t.Any]] = {}
+        for role in plan.roles:
+            restart = list(plan.value(f"__{role}_restart_paths") or [])
+            for process in plan.value(f"{role}_processes") or []:
+                unit, program = process.get("unit"), process.get("program")
+                definition = f"/etc/systemd/system/{unit}" if unit else f"/etc/supervisor/conf.d/{program}.conf"
+                found[unit or program] = {**process, "paths": [definition, *restart]}
+            for path, entry in entries.items():
+                unit_file = UNIT.match(path)
+                if unit_file and entry["kind"] == "file" and entry["role"] == role:
+                    found.setdefault(unit_file[1], {"unit": unit_file[1], "paths": [path, *restart]})
+        return list(found.values())
+
+    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], mapping: dict[str, list[str]]) -> dict[str, t.Any]:
+        """Return where every Redis and Sentinel is that this host depends on."""
+        group = plan.value("redis_group") or plan.value("celery_app_broker_group")
+        hosts = groups.get(group) or [name for entry, roles in mapping.items() if "redis" in roles for name in groups.get(entry, [])]
+        if not hosts:
+            return {}
+        hostvars = self._vars["hostvars"]
+        first = Deployment(self._loader, self._templar, hostvars.raw_get(hosts[0]), hostvars, ["redis", "redis_sentinel"], NO_FACTS)
+        sentinels = groups.get(first.value("redis_sentinel_group")) or hosts
+        try:
+            return {
+                "nodes": broker_nodes(hosts, hostvars), "sentinel_nodes": broker_nodes(sentinels, hostvars),
+                "port": int(first.value("redis_port")), "sentinel_port": int(first.value("redis_sentinel_port")),
+                "master_name": first.value("redis_master_name"), "quorum": first.value("redis_sentinel_quorum"),
+            }  # fmt: skip
+        except (AnsibleError, TypeError, ValueError) as exc:
+            plan.problems["brokers"] = brief(exc)
+            return {}
+
+    @staticmethod
+    def _program(plan: Deployment, expected: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return where the application's programs find their configuration, and who they are."""
+        environment = plan.value("celery_app_environment") or {}
+        expected["environment"] = {key: str(environment.get(key, "")) for key in ("name", "vhost", "key_prefix", "user")}
+        expected["queues"] = plan.value("celery_app_queues") or []
+        expected["release"] = plan.value("celery_app_version") or ""
+        expected["app"] = {key: plan.value(f"celery_app_{key}") for key in ("name", "root", "user")}
+        directory = plan.value("__celery_app_config_directory")
+        return {
+            "environment_file": f"{directory}/environment",
+            "config_file": f"{directory}/celeryconfig.py",
+            "current": f"{plan.value('__celery_app_directory')}/current",
+            "user": expected["environment"]["user"],
+            "vhost": expected["environment"]["vhost"],
+            "sentinel_user": plan.value("celery_app_sentinel_user") or "",
+            "drain_marker": plan.value("__celery_worker_drain_marker") or DRAIN_MARKER,
+            "node_globs": ["/etc/systemd/system/celery-worker-*.service", "/etc/supervisor/conf.d/celery-worker-*.conf"],
+        }

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every check of the doctor works with: the cluster as it was collected, findings, and the table of them."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import textwrap
+import typing as t
+
+ERROR = "error"
+WARNING = "warning"
+INFO = "info"
+SEVERITIES = (ERROR, WARNING, INFO)
+HEADINGS = ("SEVERITY", "HOST", "FINDING", "REMEDY")
+FINDING_WIDTH = 62
+REMEDY_WIDTH = 52
+HOST_WIDTH = 18
+# As the kernel calls a process that a signal or a debugger stopped.
+STOPPED_STATES = ("T", "t")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, where, and what to do about it."""
+
+    severity: str
+    check: str
+    hosts: tuple[str, ...]
+    message: str
+    remedy: str
+
+
+@dataclasses.dataclass
+class Host:
+    """What is expected of a host and what it told."""
+
+    name: str
+    status: str
+    message: str
+    expected: dict[str, t.Any]
+    report: dict[str, t.Any]
+    differences: dict[str, str]
+    not_compared: dict[str, str]
+    nodes: list[str]
+    clock_offset: float
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether there is a report."""
+        return self.status == "ok"
+
+    @property
+    def drained(self) -> bool:
+        """Tell whether the host's workers and scheduler stand still for maintenance."""
+        return bool(self.report.get("program", {}).get("drained"))
+
+    def runs(self, name: str) -> bool:
+        """Tell whether a service of the report, named without its suffix, runs and is not stopped by a signal."""
+        for entry in self.report.get("services", []):
+            if entry["name"].removesuffix(".service") == name:
+                return entry["active"] == "active" and (entry["process"] or {}).get("state") not in STOPPED_STATES
+        return False
+
+    def has(self, role: str) -> bool:
+        """Tell whether the inventory gives the host a role."""
+        return role in self.expected.get("roles", [])
+
+
+@dataclasses.dataclass
+class Cluster:
+    """All hosts, what one of them learnt from the workers and queues, and what the checks measure with."""
+
+    hosts: list[Host]
+    asker: str
+    nodes: dict[str, t.Any]
+    queues: dict[str, t.Any]
+    limits: dict[str, t.Any]
+
+    def answering(self) -> list[Host]:
+        """Return the hosts that gave a report."""
+        return [host for host in self.hosts if host.answered]
+
+    def having(self, role: str) -> list[Host]:
+        """Return the answering hosts that have a role."""
+        return [host for host in self.answering() if host.has(role)]
+
+
+Check = t.Callable[[Cluster], t.Iterator[Finding]]
+
+
+def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
+    """Return a host from the registered result of its collection; whatever is missing is told by the status."""
+    status = "unreachable" if collected.get("unreachable") else str(collected.get("status") or "failed")
+    message = str(collected.get("message") or collected.get("msg") or "it gave no report")
+    return Host(
+        name, status if collected.get("report") or status != "ok" else "failed", message, dict(collected.get("expected") or {}),
+        dict(collected.get("report") or {}), dict(collected.get("differences") or {}), dict(collected.get("not_compared") or {}),
+        list(collected.get("nodes") or []), float(collected.get("clock_offset_seconds") or 0.0),
+    )  # fmt: skip
+
+
+def shortened(names: c.Sequence[str], most: int = 4) -> str:
+    """Return a list of names that stays readable with hundreds of them."""
+    rest = len(names) - most
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
+
+
+def merged(findings: c.Iterable[Finding]) -> list[Finding]:
+    """Tell what several hosts share once, the worst first."""
+    hosts: dict[Finding, dict[str, None]] = {}
+    for finding in findings:
+        hosts.setdefault(dataclasses.replace(finding, hosts=()), {}).update(dict.fromkeys(finding.hosts))
+    found = [dataclasses.replace(finding, hosts=tuple(names)) for finding, names in hosts.items()]
+    return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.hosts))
+
+
+def judge(cluster: Cluster, checks: c.Iterable[Check]) -> list[Finding]:
+    """Return everything that the checks find; a check that breaks is told and does not hide the others."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.extend(check(cluster))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+            message = f"The check {check.__name__} could not be made ({type(exc).__name__}: {exc})"
+            found.append(Finding(WARNING, "doctor", (), message, "Report this, with doctor_json_path set, to the collection's authors"))
+    return merged(found)
+
+
+def table(findings: c.Sequence[Finding]) -> list[str]:
+    """Return the findings as lines of a table."""
+    if not findings:
+        return []
+    width = min(HOST_WIDTH, max(len(HEADINGS[1]), *(len(shortened(finding.hosts)) for finding in findings)))
+    rows = [HEADINGS, *((finding.severity, shortened(finding.hosts) or "-", finding.message, finding.remedy) for finding in findings)]
+    lines = []
+    for row in rows:
+        cells = [textwrap.wrap(text, size) or [""] for text, size in zip(row, (8, width, FINDING_WIDTH, REMEDY_WIDTH))]
+        for number in range(max(map(len, cells))):
+            words = [cell[number] if number < len(cell) else "" for cell in cells]
+            lines.append(f"{words[0]:8}  {words[1]:{width}}  {words[2]:{FINDING_WIDTH}}  {words[3]}".rstrip())
+    return lines
+
+
+def counted(findings: c.Iterable[Finding]) -> dict[str, int]:
+    """Return how many findings there are of each severity."""
+    counts = dict.fromkeys(SEVERITIES, 0)
+    for finding in findings:
+        counts[finding.severity] += 1
+    return counts
+
+
+def fails(findings: c.Iterable[Finding], least: str) -> bool:
+    """Tell whether a finding is at least as severe as asked for; with C(never) none is."""
+    return least in SEVERITIES and any(SEVERITIES.index(finding.severity) <= SEVERITIES.index(least) for finding in findings)
