@@ -38,14 +38,18 @@ class RedisClient:
     """The few lines of the Redis protocol that the modules need.
 
     It depends on Python alone, so that a host can be asked about before any package is installed on it.
+
+    :param host: address of the server, or the path of its socket on this host.
     """
 
     def __init__(self, host: str, port: int, timeout: float = 2.0) -> None:
         self.host = host
         self.port = port
         self.timeout = timeout
+        # Whether values are returned as they are, in bytes, instead of as text.
+        self.raw = False
         try:
-            self._socket = socket.create_connection((host, port), timeout)
+            self._socket = connect(host, port, timeout)
         except ConnectionRefusedError as exc:
             raise Unavailable(REFUSED, f"{self.name}: nothing listens there") from exc
         except OSError as exc:
@@ -122,15 +126,28 @@ class RedisClient:
             return int(rest)
         if kind == b"$":
             length = int(rest)
-            return None if length < 0 else self._reader.read(length + 2)[:-2].decode("utf-8", "replace")
+            if length < 0:
+                return None
+            value = self._reader.read(length + 2)[:-2]
+            return value if self.raw else value.decode("utf-8", "replace")
         if kind == b"*":
             return [self._read() for unused in range(int(rest))] if int(rest) >= 0 else None
         return rest
 
 
+def connect(host: str, port: int, timeout: float) -> socket.socket:
+    """Connect to an address, or to a socket of this host where a path is given."""
+    if not host.startswith("/"):
+        return socket.create_connection((host, port), timeout)
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.settimeout(timeout)
+    local.connect(host)
+    return local
+
+
 def encode(words: t.Sequence[t.Any]) -> bytes:
     """Return a command in the protocol's form."""
-    parts = [str(word).encode() for word in words]
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 

@@ -81,6 +81,22 @@ def newer_files(pid: int, paths: t.Iterable[str]) -> list[str]:
     return [path for path in paths if os.path.exists(path) and os.stat(path).st_mtime > started]
 
 
+def replaced_code(maps: str) -> list[str]:
+    """Return the programs and libraries of a C(/proc/PID/maps) that were replaced on disk since the process loaded them."""
+    found = set()
+    for line in maps.splitlines():
+        words = line.split(None, 5)
+        if len(words) == 6 and "x" in words[1] and words[5].startswith("/") and words[5].endswith(" (deleted)"):
+            found.add(words[5].removesuffix(" (deleted)"))
+    return sorted(found)
+
+
+def restart_paths(pid: int, paths: t.Iterable[str]) -> list[str]:
+    """Return what a process has to be started again for: files changed since, and code that an upgrade replaced."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as handle:
+        return newer_files(pid, paths) + replaced_code(handle.read())
+
+
 def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
     """Return the users of a running server by name."""
     return {words[1]: words[2:] for words in (line.split() for line in client.command("ACL", "LIST"))}

@@ -70,7 +70,7 @@ restart_keys:
   elements: str
   returned: always
 restart_paths:
-  description: Files of O(definition_paths) that are newer than the process.
+  description: Files of O(definition_paths) that are newer than the process, and programs or libraries that were replaced since.
   type: list
   elements: str
   returned: always
@@ -141,7 +141,7 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
-    paths = rm.newer_files(pid, params["definition_paths"])
+    paths = rm.restart_paths(pid, params["definition_paths"])
     touched = [*users, *removed]
     return {
         "changed": bool(changes or touched),

@@ -103,7 +103,7 @@ users:
   elements: str
   returned: always
 restart_paths:
-  description: Files of O(definition_paths) that are newer than the process.
+  description: Files of O(definition_paths) that are newer than the process, and programs or libraries that were replaced since.
   type: list
   elements: str
   returned: always
@@ -181,7 +181,7 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         rm.set_users(client, {user: acl_wanted[user] for user in users}, removed)
     touched = [*users, *removed]
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
-    paths = rm.newer_files(pid, params["definition_paths"])
+    paths = rm.restart_paths(pid, params["definition_paths"])
     before = {key: live_master.get(key, "") for key in master} | {key: live_global.get(key, "") for key in globals_}
     return {
         "changed": bool(added or master or globals_ or touched),
