@@ -32,7 +32,12 @@ PLAYBOOK = """
         src: "{role}/templates/{{{{ item }}}}.j2"
         dest: "{target}/{{{{ item | basename }}}}"
         mode: "0600"
-      loop: [etc/celery/app/celeryconfig.py, etc/celery/app/environment, etc/celery/app/multinode_canary.py, usr/local/bin/celery-app]
+      loop:
+        - etc/celery/app/celeryconfig.py
+        - etc/celery/app/environment
+        - etc/celery/app/multinode_canary.py
+        - etc/celery/app/multinode_pulse.py
+        - usr/local/bin/celery-app
 """
 
 
@@ -122,8 +127,8 @@ def test_settings_of_the_inventory_come_last_and_dictionaries_are_merged(rendere
     assert settings(rendered, expression) == [99, [0, 5], "celery"]
 
 
-def test_the_canary_is_imported_whatever_the_inventory_imports(rendered):
-    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary"]
+def test_our_own_modules_are_imported_whatever_the_inventory_imports(rendered):
+    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary", "multinode_pulse"]
 
 
 def test_the_canary_is_registered(rendered, tmp_path):
