@@ -37,6 +37,8 @@ SECRETS = (
     "redis_sentinel_admin_password",
     "redis_sentinel_peer_password",
     "redis_sentinel_client_password",
+    "node_exporter_password",
+    "prometheus_front_password",
 )
 
 

@@ -25,6 +25,8 @@ SECRETS = {
     "vault_sentinel_admin_password": "Nv8ja4Xq6gAe1nDh3yQu7fKm",
     "vault_sentinel_peer_password": "Pw9kb5Yr7hBf2mEj4zRv8dLn",
     "vault_sentinel_client_password": "Qx1mc6Zs8jCg3kFk5aSw9cMp",
+    "vault_monitoring_password": "Rz2nd7At9kDh4mGm6bTx1fNr",
+    "vault_node_exporter_password": "Sa3pe8Bu1mEj5nHn7cVy2gPs",
 }
 FACTS = {
     "distribution": "Debian",
