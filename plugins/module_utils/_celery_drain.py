@@ -26,11 +26,11 @@ from ansible_collections.multinode.celery.plugins.module_utils._celery_ready imp
 LOOK_SECONDS = 0.3
 # The marker of a drained host: units look for it, and supervisor reads it as environment.
 MARKER = "/etc/celery/drained"
-# Where a stopped process is found in /proc/<pid>/stat; neither TERM nor QUIT reaches it.
-STOPPED = ("T", "t")
+# A suspended process, in /proc/<pid>/stat; neither TERM nor QUIT reaches it.
+SUSPENDED = ("T", "t")
 # A log of INFO lines of this size goes back further than any running task of a busy node.
 LOG_BYTES = 8 * 1024 * 1024
-RESTORE_SECONDS = 20
+SETTLE_SECONDS = 20
 COLUMNS = ("node", "outcome", "seconds", "finished", "given back", "lost")
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -39,7 +39,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "user": {"type": "str", "default": "celery"},
     "marker": {"type": "path", "default": MARKER},
     "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
-    "answer_timeout_seconds": {"type": "int", "default": 20},
+    "answer_timeout_seconds": {"type": "int", "default": 30},
 }
 
 _TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>received|\S+)")
@@ -52,12 +52,14 @@ class Leaver(t.NamedTuple):
     name: str
     process: int
     log_file: str
+    pool: str
 
 
 def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:
     """Return the running ones of some nodes; their definitions still stand."""
     processes = manager.processes()
-    return [Leaver(manager, name, processes[name], defined_node(manager, name)["log_file"]) for name in names if name in processes]
+    found = {name: defined_node(manager, name) for name in names if name in processes}
+    return [Leaver(manager, name, processes[name], node["log_file"], node["pool"]) for name, node in found.items()]
 
 
 def status(process: int, proc: str = "/proc") -> str:
@@ -70,6 +72,14 @@ def status(process: int, proc: str = "/proc") -> str:
     return "" if letter in ("Z", "X") else letter
 
 
+def can_write(directory: str) -> bool:
+    """Tell whether a report could have been written: on a full disk its absence means nothing."""
+    try:
+        return os.statvfs(directory).f_bavail > 0
+    except OSError:
+        return False
+
+
 def read_report(directory: str, name: str, process: int) -> dict[str, t.Any] | None:
     """Return what a process wrote about its drain, nothing when it never began one."""
     try:
@@ -80,16 +90,18 @@ def read_report(directory: str, name: str, process: int) -> dict[str, t.Any] | N
     return report if isinstance(report, dict) and report.get("process") == process else None
 
 
-def unfinished(log: str) -> dict[str, str]:
-    """Return the tasks (id to name) that a log shows as received since the node's last start, and not as ended."""
+def read_tasks(log: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tasks (id to name) that a log shows as received since the node's last start: not ended, and succeeded."""
     start = log.rfind(" ready.\n")
-    tasks: dict[str, str] = {}
+    running: dict[str, str] = {}
+    succeeded: dict[str, str] = {}
     for found in _TASK.finditer(log, max(start, 0)):
         if found["event"] == "received":
-            tasks[found["id"]] = found["name"]
-        else:
-            tasks.pop(found["id"], None)
-    return tasks
+            running[found["id"]] = found["name"]
+            succeeded.pop(found["id"], None)
+        elif running.pop(found["id"], None) and found["event"] == "succeeded":
+            succeeded[found["id"]] = found["name"]
+    return running, succeeded
 
 
 def read_log(path: str) -> str:
@@ -157,6 +169,9 @@ class Drain:
         self.directory = module.params["report_directory"]
         self.answer_timeout = module.params["answer_timeout_seconds"]
         self.killed: set[str] = set()
+        self.woken: dict[str, float] = {}
+        # Tasks of killed nodes that succeeded.
+        self.done: set[str] = set()
 
     def shorten(self, names: t.Iterable[str], seconds: int) -> None:
         """Ask nodes that are about to stop for a shorter drain than the one they were started with."""
@@ -184,9 +199,13 @@ class Drain:
                     rows.append(self._row(leaver, seconds))
                     if gone:
                         gone(name)
-                elif letter in STOPPED and seconds > self.answer_timeout and not read_report(self.directory, name, leaver.process):
-                    leaver.manager.kill(name, leaver.process)
+                elif letter in SUSPENDED and name not in self.woken:
+                    # As systemd does by itself: a process that somebody suspended gets to hear of its stop.
+                    self.woken[name] = seconds
+                    leaver.manager.wake(leaver.process)
+                elif name not in self.killed and self._is_deaf(leaver, letter, seconds):
                     self.killed.add(name)
+                    leaver.manager.kill(name, leaver.process)
             if any(seconds > leaver.manager.stop_timeout for leaver in waiting.values()):
                 raise ManagerError(f"nodes {', '.join(sorted(waiting))} do not stop")
             if waiting:
@@ -196,23 +215,37 @@ class Drain:
                 os.unlink(f"{self.directory}/{leaver.name}.bound")
         return sorted(self._settled(rows), key=lambda one: one["node"])
 
+    def _is_deaf(self, leaver: Leaver, letter: str, seconds: float) -> bool:
+        """Tell whether a node has not noticed in time that it shall stop; one that drains has written its report."""
+        if letter in SUSPENDED:
+            return seconds > self.woken.get(leaver.name, 0) + self.answer_timeout
+        # The main thread of a solo pool is inside its task, which may be a long call that no signal interrupts.
+        if seconds <= self.answer_timeout or leaver.pool == "solo":
+            return False
+        return not read_report(self.directory, leaver.name, leaver.process) and can_write(self.directory)
+
     def _row(self, leaver: Leaver, seconds: float) -> dict[str, t.Any]:
         report = read_report(self.directory, leaver.name, leaver.process)
         # The manager kills what outlasts its own timeout.
         killed = leaver.name in self.killed or (not report and seconds >= self.module.params["stop_timeout_seconds"])
         found = row(leaver.name, seconds, report, killed)
-        if killed and not report:
-            found["unsettled"] = sorted(f"{name}[{identity}]" for identity, name in unfinished(read_log(leaver.log_file)).items())
+        if found["outcome"] == "killed":
+            running, succeeded = read_tasks(read_log(leaver.log_file))
+            # A child may have finished what the main process could not acknowledge any more.
+            self.done |= set(succeeded)
+            ended = [task for task in found["unsettled"] if identity_of(task) in succeeded]
+            found["finished"] = sorted([*found["finished"], *ended])
+            found["unsettled"] = sorted({*found["unsettled"], *(f"{name}[{identity}]" for identity, name in running.items())} - {*ended})
         return found
 
     def _settled(self, rows: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
         """Give back at once what killed nodes held; what the broker does not have was acknowledged before it ran."""
         killed = [one for one in rows if one["outcome"] == "killed"]
         held = {identity_of(task) for one in killed for task in (*one["unsettled"], *one["given_back"])}
-        if not held or not self.module.params["app_name"]:
+        if not (held or self.done) or not self.module.params["app_name"]:
             return rows
         try:
-            restored = set(ask(self.module, "restore", RESTORE_SECONDS, tasks=sorted(held))["restored"])
+            restored = set(ask(self.module, "settle", SETTLE_SECONDS, tasks=sorted(held), done=sorted(self.done))["restored"])
         except ClientError as error:
             self.module.warn(f"the broker was not asked for the tasks of killed nodes: {error}")
             return rows

@@ -100,6 +100,12 @@ class Manager(abc.ABC):
         """Drain, stop and remove nodes."""
         self.end_remove(self.begin_remove(names))
 
+    @staticmethod
+    def wake(process: int) -> None:
+        """Let a suspended process go on."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
     @abc.abstractmethod
     def states(self) -> dict[str, State]:
         """Return what is known about every node."""

@@ -20,19 +20,24 @@ LOOK_SECONDS = 0.4
 # One failure may be a race with another program; several in a row are not.
 FAILED_LOOKS = 5
 
-_OPTION = re.compile(r"--(logfile|loglevel)=([^\s\"']+)")
+_OPTION = re.compile(r"--(logfile|loglevel|pool)=([^\s\"']+)")
 
 Nodes = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
 def defined_node(manager: Manager, name: str) -> dict[str, str]:
-    """Return the log and its level of a node that is known from its definition alone."""
+    """Return the log, its level and the pool of a node that is known from its definition alone."""
     try:
         with open(manager.definition(name), encoding="utf-8", errors="replace") as file:
             options = dict(_OPTION.findall(file.read()))
     except OSError:
         options = {}
-    return {"name": name, "log_file": options.get("logfile", ""), "log_level": options.get("loglevel", "INFO")}
+    return {
+        "name": name,
+        "log_file": options.get("logfile", ""),
+        "log_level": options.get("loglevel", "INFO"),
+        "pool": options.get("pool", "prefork"),
+    }
 
 
 def is_ready(log_file: str, offset: int) -> bool:

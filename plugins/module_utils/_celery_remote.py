@@ -376,22 +376,29 @@ def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
     return answer
 
 
-def restore(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Put the messages of tasks that a dead worker held back into their queues."""
+def settle(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Put the messages that a dead worker held back into their queues, and acknowledge those of tasks that it finished."""
     import redis
 
-    wanted = set(request["tasks"])
-    restored = []
+    wanted, done = set(request["tasks"]), set(request["done"])
+    restored, acknowledged = [], []
     prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix", "")
     with app.connection_for_write() as connection:
         channel = connection.default_channel
         client = redis.Redis(connection_pool=channel.pool)
-        for tag, raw in client.hscan_iter(f"{prefix}{channel.unacked_key}", count=CHUNK):
-            identity = (json.loads(raw)[0].get("headers") or {}).get("id")
-            if identity in wanted:
-                channel.qos.restore_by_tag(tag.decode() if isinstance(tag, bytes) else tag)
-                restored.append(identity)
-    return {"restored": restored}
+        # Before any of them is taken out: places in the index would move.
+        tags = client.zrange(f"{prefix}{channel.unacked_index_key}", 0, -1)
+        for begin in range(0, len(tags), CHUNK):
+            chunk = tags[begin : begin + CHUNK]
+            for tag, raw in zip(chunk, client.hmget(f"{prefix}{channel.unacked_key}", chunk)):
+                identity = (json.loads(raw)[0].get("headers") or {}).get("id") if raw else None
+                if identity in wanted:
+                    channel.qos.restore_by_tag(tag.decode())
+                    restored.append(identity)
+                elif identity in done:
+                    channel.qos.ack(tag.decode())
+                    acknowledged.append(identity)
+    return {"restored": restored, "acknowledged": acknowledged}
 
 
 def main() -> None:
@@ -400,7 +407,13 @@ def main() -> None:
     if request["action"] == "release":
         answer = examine_release(request)
     else:
-        actions = {"inspect": inspect_nodes, "canary": send_canaries, "direct": direct_canaries, "queues": read_queues}
+        actions = {
+            "inspect": inspect_nodes,
+            "canary": send_canaries,
+            "direct": direct_canaries,
+            "queues": read_queues,
+            "settle": settle,
+        }
         answer = actions[request["action"]](load(request["config"]), request)
     json.dump(answer, sys.stdout, default=str)
     sys.stdout.write("\n")

@@ -14,10 +14,10 @@ description:
     and over further runs of M(multinode.celery.celery_nodes), until O(state=active).
   - A node that is told to stop takes no new tasks and lets running ones finish within a bound; then tasks that are
     acknowledged late go back to their queue. What becomes of each task is returned.
-  - A node whose process is suspended does not notice. It is killed after O(answer_timeout_seconds), and the tasks that it held
+  - A node that does not notice, because it hangs, is killed after O(answer_timeout_seconds), and the tasks that it held
     according to its log are given back to their queues at once. Those that the broker does not have were acknowledged
     before they ran; they are lost.
-  - A node that hangs in another way is killed by its manager after O(stop_timeout_seconds), with the same report.
+  - The manager kills whatever still runs after O(stop_timeout_seconds), with the same report.
 options:
   state:
     description: Whether the nodes of the host are stopped and stay so, or run.
@@ -38,9 +38,11 @@ options:
     type: int
     default: 0
   answer_timeout_seconds:
-    description: Seconds after which a node whose process is suspended, so that it cannot answer, is killed.
+    description: >-
+      Seconds after which a node that has not noticed that it shall stop is killed. A node of a solo pool,
+      whose main thread is inside its task, is only killed when its process is suspended.
     type: int
-    default: 20
+    default: 30
   start_timeout_seconds:
     description: How long a started node may take until it is ready, in seconds.
     type: int

@@ -86,9 +86,11 @@ options:
     type: path
     default: /var/lib/celery/drain
   answer_timeout_seconds:
-    description: Seconds after which a node whose process is suspended, so that it cannot answer, is killed.
+    description: >-
+      Seconds after which a node that has not noticed that it shall stop is killed. A node of a solo pool,
+      whose main thread is inside its task, is only killed when its process is suspended.
     type: int
-    default: 20
+    default: 30
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying the target.

@@ -24,8 +24,8 @@ def report(phase="ended", timed_out=False, **tasks):
 
 
 def test_a_log_tells_what_was_not_finished_since_the_last_start():
-    assert drain.unfinished(LOG) == {"2": "proj.b"}
-    assert drain.unfinished("") == {}
+    assert drain.read_tasks(LOG) == ({"2": "proj.b"}, {"1": "proj.a"})
+    assert drain.read_tasks("") == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,9 @@ class FakeManager:
     def kill(self, name, process):
         self.kills.append((name, process))
 
+    def wake(self, process):
+        self.woken = process
+
 
 class FakeModule:
     def __init__(self, directory, **params):
@@ -101,18 +104,48 @@ def test_a_suspended_node_is_killed_and_its_tasks_are_settled_with_the_broker(mo
     manager = FakeManager()
     monkeypatch.setattr(drain, "LOOK_SECONDS", 0)
     monkeypatch.setattr(drain, "status", lambda _process: "" if manager.kills else "T")
-    monkeypatch.setattr(drain, "ask", lambda _module, action, _seconds, tasks: {"restored": [one for one in tasks if one == "2"]})
+    monkeypatch.setattr(drain, "ask", lambda _module, action, _seconds, tasks, done: {"restored": [one for one in tasks if one == "2"], "done": done})
     gone = []
-    (row,) = drain.Drain(FakeModule(tmp_path)).watch([drain.Leaver(manager, "video", 7, str(log))], gone.append)
+    (row,) = drain.Drain(FakeModule(tmp_path)).watch([drain.Leaver(manager, "video", 7, str(log), "prefork")], gone.append)
+    assert manager.woken == 7
     assert manager.kills == [("video", 7)]
     assert gone == ["video"]
     assert (row["outcome"], row["given_back"], row["lost"], row["unsettled"]) == ("killed", ["proj.b[2]"], ["proj.d[4]"], [])
 
 
+@pytest.mark.parametrize(
+    ("letter", "pool", "seconds", "deaf"),
+    [("S", "prefork", 31, True), ("S", "prefork", 29, False), ("S", "solo", 31, False), ("T", "solo", 31, True), ("D", "gevent", 31, True)],
+)
+def test_a_node_without_a_report_hangs_unless_its_main_thread_may_be_in_a_task(tmp_path, letter, pool, seconds, deaf):
+    leaver = drain.Leaver(FakeManager(), "video", 7, "/nowhere", pool)
+    watcher = drain.Drain(FakeModule(tmp_path, answer_timeout_seconds=30))
+    assert watcher._is_deaf(leaver, letter, seconds) is deaf
+    (tmp_path / "video.json").write_text(json.dumps(report("draining")))
+    assert watcher._is_deaf(leaver, letter, seconds) is (letter == "T")
+
+
+def test_what_a_child_finished_after_its_main_process_was_gone_does_not_run_again(monkeypatch, tmp_path):
+    log = tmp_path / "video.log"
+    log.write_text("video@cpu-1 ready.\nTask t[b] received\nTask t[c] received\nTask t[b] succeeded in 1s\n")
+    (tmp_path / "video.json").write_text(json.dumps(report("draining", b="running", c="running")))
+    asked = {}
+    monkeypatch.setattr(drain, "status", lambda _process: "")
+    monkeypatch.setattr(drain, "ask", lambda _module, _action, _seconds, **request: asked.update(request) or {"restored": ["c"]})
+    (row,) = drain.Drain(FakeModule(tmp_path)).watch([drain.Leaver(FakeManager(), "video", 7, str(log), "prefork")])
+    assert asked == {"tasks": ["c"], "done": ["b"]}
+    assert (row["finished"], row["given_back"], row["lost"]) == (["t[b]"], ["t[c]"], [])
+
+
+def test_where_no_report_can_be_written_its_absence_means_nothing(tmp_path):
+    leaver = drain.Leaver(FakeManager(), "video", 7, "/nowhere", "prefork")
+    assert drain.Drain(FakeModule(tmp_path / "missing"))._is_deaf(leaver, "S", 99) is False
+
+
 def test_without_the_broker_the_tasks_of_a_killed_node_stay_unsettled(monkeypatch, tmp_path):
     (tmp_path / "video.json").write_text(json.dumps(report("draining", b="running")))
     monkeypatch.setattr(drain, "status", lambda _process: "")
-    leaver = drain.Leaver(FakeManager(), "video", 7, "/nowhere")
+    leaver = drain.Leaver(FakeManager(), "video", 7, "/nowhere", "prefork")
     (row,) = drain.Drain(FakeModule(tmp_path, app_name=None)).watch([leaver])
     assert row["unsettled"] == ["t[b]"]
 
@@ -122,7 +155,7 @@ def test_a_node_that_outlasts_its_manager_is_an_error(monkeypatch, tmp_path):
     manager.stop_timeout = -1
     monkeypatch.setattr(drain, "status", lambda _process: "S")
     with pytest.raises(drain.ManagerError, match="video do not stop"):
-        drain.Drain(FakeModule(tmp_path)).watch([drain.Leaver(manager, "video", 7, "/nowhere")])
+        drain.Drain(FakeModule(tmp_path)).watch([drain.Leaver(manager, "video", 7, "/nowhere", "prefork")])
 
 
 def test_a_shorter_drain_is_asked_for_by_a_file(tmp_path):

@@ -59,6 +59,6 @@ def test_a_node_is_known_from_its_definition(tmp_path):
         def definition(self, name):
             return str(tmp_path / name)
 
-    (tmp_path / "a").write_text('ExecStart=/x "worker" --loglevel=WARNING --logfile=/var/log/celery/a.log\n')
-    assert ready.defined_node(Manager(), "a") == {"name": "a", "log_file": "/var/log/celery/a.log", "log_level": "WARNING"}
-    assert ready.defined_node(Manager(), "b") == {"name": "b", "log_file": "", "log_level": "INFO"}
+    (tmp_path / "a").write_text('ExecStart=/x "worker" --loglevel=WARNING --logfile=/var/log/celery/a.log --pool=solo\n')
+    assert ready.defined_node(Manager(), "a") == {"name": "a", "log_file": "/var/log/celery/a.log", "log_level": "WARNING", "pool": "solo"}
+    assert ready.defined_node(Manager(), "b") == {"name": "b", "log_file": "", "log_level": "INFO", "pool": "prefork"}

@@ -1,0 +1,59 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Queues that lose their last consumer."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: unserved_queues
+short_description: Name the queues that nobody consumes when some hosts are away
+version_added: "1.0.0"
+author:
+  - multinode.celery contributors (@multinode)
+description:
+  - Compares the queues of the nodes that leave with those of the nodes that stay.
+positional: hosts
+options:
+  _input:
+    description: Nodes of all workers, as the filter P(multinode.celery.celery_nodes#filter) returns them.
+    type: list
+    elements: dict
+    required: true
+  hosts:
+    description: Hosts that leave.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what nobody would consume without io-1
+  ansible.builtin.debug:
+    msg: "{{ nodes | multinode.celery.unserved_queues(['io-1']) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Names of queues, sorted.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+
+def unserved_queues(nodes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Sequence[str]) -> list[str]:
+    """Filter entry point."""
+    leaving = {queue for node in nodes if node["host"] in hosts for queue in node["queues"]}
+    staying = {queue for node in nodes if node["host"] not in hosts for queue in node["queues"]}
+    return sorted(leaving - staying)
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"unserved_queues": unserved_queues}
