@@ -71,6 +71,12 @@ def stretches(starts: Iterable[float], stops: Iterable[float], end: float) -> li
     return found + ([(since, end)] if since is not None else [])
 
 
+def fewest(times: list[tuple[float, float]], start: float, end: float) -> int:
+    """How many of the stretches overlap at every moment of [start, end], at least."""
+    moments = sorted({start, *(one for stretch in times for one in stretch if start <= one < end)})
+    return min(sum(begin <= moment < stop for begin, stop in times) for moment in moments)
+
+
 def parse_records(lines: Iterable[str]) -> tuple[list[Send], dict[str, Any]]:
     """The sender's lines: one per attempt, and its summary. A line cut off by a dead host is skipped."""
     sends, summary = [], {}

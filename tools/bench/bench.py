@@ -18,6 +18,7 @@ from typing import Any
 
 import faults
 import report
+import updates
 from accounting import account, parse_records, throughput
 from lab import ROOT, Lab
 
@@ -171,10 +172,19 @@ def measure_hosts(lab: Lab, results: dict[str, Any]) -> None:
                f"9 hosts: {results.get('second_run', {}).get('seconds_per_host', '-')} s")
 
 
+def measure_update(lab: Lab, results: dict[str, Any]) -> None:
+    """To another release and back, host by host, under a mix of short and long tasks."""
+    results["update"] = {
+        "update": updates.under_load(lab, "rolling_update", celery_update_version="2.0.0", celery_update_batch=1),
+        "rollback": updates.under_load(lab, "rollback", celery_update_batch=1),
+    }
+
+
 PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "runs": measure_runs,
     "throughput": measure_throughput,
     "sustained": measure_sustained,
+    "update": measure_update,
     "faults": measure_faults,
     "hosts": measure_hosts,
 }
@@ -203,6 +213,8 @@ def tables(results: dict[str, Any]) -> str:
             [[f"{one['seconds']} s", one["asked_per_second"], one["sent_per_second"], one["accepted"], one["refused"], one["executed"],
               one["doubled"], one["lost"], one["waiting"]]],
         )
+    if results.get("update"):
+        text += "\n" + updates.table(results["update"])
     if results.get("faults"):
         text += "\n" + report.fault_tables(results["faults"])
     if results.get("problems"):

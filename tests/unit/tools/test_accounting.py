@@ -63,6 +63,13 @@ def test_times_in_which_a_node_consumed():
     assert accounting.stretches([1, 6], [0, 8], 9) == [(1, 6), (6, 8)]
 
 
+def test_how_many_consumed_at_every_moment():
+    assert accounting.fewest([(0, 5), (3, 9)], 0, 8) == 1
+    assert accounting.fewest([(0, 5), (3, 9), (0, 9)], 0, 8) == 2
+    assert accounting.fewest([(0, 5), (6, 9)], 0, 8) == 0
+    assert accounting.fewest([(2, 9)], 0, 8) == 0
+
+
 def test_parse_records_skips_a_line_cut_off():
     lines = [json.dumps({"id": IDS[0], "sent": 1, "returned": 2}), '{"id": "', json.dumps({"summary": "send", "skipped": 3})]
     found, summary = accounting.parse_records(lines)
