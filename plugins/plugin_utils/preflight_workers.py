@@ -160,6 +160,12 @@ def _pool(inventory: Inventory, host: Host, pool: dict[str, t.Any]) -> t.Iterato
             "pool_autoscale", f"pool {kind} with autoscale", f"a {kind} pool cannot grow and shrink",
             f"Remove autoscale of this pool and set its concurrency, or use pool: prefork, in {inventory.where('celery_worker')}",
         )  # fmt: skip
+    memory = number(pool.get("memory_max_mb"))
+    if memory and host.get("celery_worker_manager") == "supervisor":
+        yield finding(
+            "pool_memory", f"memory_max_mb {memory}", "supervisor has no bound for the memory of a program, so it would be ignored",
+            f"Remove it, set max_memory_per_child_mb, or use celery_worker_manager: systemd, in {inventory.where('celery_worker')}",
+        )  # fmt: skip
     if isinstance(autoscale, dict):
         low, high = number(autoscale.get("min")), number(autoscale.get("max"))
         if low is not None and high is not None and low > high:

@@ -89,6 +89,17 @@ def test_options_of_a_pool(pool: dict[str, t.Any], problem: str) -> None:
     assert names(inventory(host), preflight_workers.check_pools) == [problem]
 
 
+@pytest.mark.parametrize(("manager", "problems"), [("supervisor", ["pool_memory"]), ("systemd", [])])
+def test_supervisor_cannot_bound_the_memory_of_a_node(manager: str, problems: list[str]) -> None:
+    host = worker(celery_worker_manager=manager, celery_worker_pools=[{"name": "video", "queues": ["a"], "memory_max_mb": 500}])
+    assert names(inventory(host), preflight_workers.check_pools) == problems
+
+
+def test_overrides_are_checked_like_pools() -> None:
+    host = worker(celery_worker_pools=[{"name": "io", "queues": ["a"]}], celery_worker_pool_overrides={"io": {"processes": 0}, "other": {}})
+    assert names(inventory(host), preflight_workers.check_pools) == ["pool_processes"]
+
+
 def test_pools_get_their_defaults_before_they_are_checked() -> None:
     host = worker(celery_worker_pool_defaults={"pool": "gevent"}, celery_worker_pools=[{"name": "io", "queues": ["a"], "autoscale": {"min": 1, "max": 2}}])
     assert names(inventory(host), preflight_workers.check_pools) == ["pool_autoscale"]

@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Empty, hang, scale and remove workers under load."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import faults
+import report
+from lab import Lab
+from load import Load, Stream
+
+VIDEO = "video_processing"
+LONG = "proj.tasks.long"
+FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds")
+# "video   | timed out | 5.4     | 0        | 2          | 0"
+ROW = re.compile(r"^\W*(?P<node>[\w-]+) +\| (?P<outcome>stopped|timed out|killed|no report) +\| (?P<seconds>[\d.]+) +\| "
+                 r"(?P<finished>\d+) +\| (?P<given_back>\d+) +\| (?P<lost>\d+)", re.MULTILINE)
+
+
+def rows(text: str) -> dict[str, dict[str, Any]]:
+    """What a playbook says about each node that it stopped."""
+    return {
+        found["node"]: {
+            "outcome": found["outcome"],
+            "seconds": float(found["seconds"]),
+            **{key: int(found[key]) for key in ("finished", "given_back", "lost")},
+        }
+        for found in ROW.finditer(text)
+    }
+
+
+def short_streams() -> list[Stream]:
+    return [Stream(faults.NOOP, [], faults.QUEUE, 20), Stream(LONG, [1, 0.5], VIDEO, 1)]
+
+
+def nodes_up(lab: Lab, host: str) -> list[str]:
+    """Worker nodes of a host that run."""
+    units = lab.run(host, "systemctl list-units --plain --no-legend --state=active 'celery-worker-*'")
+    return sorted(line.split()[0].removeprefix("celery-worker-").removesuffix(".service") for line in units.splitlines() if line)
+
+
+def main_process(lab: Lab, host: str, node: str) -> int:
+    return int(lab.run(host, f"systemctl show --property=MainPID --value celery-worker-{node}.service"))
+
+
+def suspend(lab: Lab, host: str, node: str) -> None:
+    """Hold a node's main process so that nothing wakes it; ends with the process."""
+    process = main_process(lab, host, node)
+    lab.run(host, f"setsid sh -c 'while kill -STOP {process}; do sleep 0.003; done' >/dev/null 2>&1 &")
+
+
+def drain(lab: Lab, host: str, hang: str = "", **variables: Any) -> dict[str, Any]:
+    """Drain a host while it runs long tasks and short ones arrive; put it back to work, and count."""
+    streams = [*short_streams(), Stream(LONG, [25], VIDEO, 2, 6)]
+    with Load(lab, streams) as load:
+        time.sleep(6)
+        if hang:
+            suspend(lab, host, hang)
+        stopped = rows(lab.playbook("playbooks/ops/drain.yml", celery_drain_hosts=[host], **variables).stdout)
+        left = nodes_up(lab, host)
+        started = time.time()
+        lab.playbook("playbooks/ops/undrain.yml", celery_drain_hosts=[host])
+        undrain = time.time() - started
+        time.sleep(2)
+    outcome = load.result()
+    return {
+        "host": host,
+        "nodes": stopped,
+        "still_up": left,
+        "drain_seconds": max((node["seconds"] for node in stopped.values()), default=0.0),
+        "undrain_playbook_seconds": round(undrain, 1),
+        **{key: outcome.get(key) for key in FIGURES},
+    }
+
+
+def scale(lab: Lab, host: str, high: int, low: int) -> dict[str, Any]:
+    """Scale a pool up and down while its tasks run."""
+    pool = {"celery_worker_scale_pool": "video", "celery_worker_scale_hosts": [host]}
+    with Load(lab, [*short_streams(), Stream(LONG, [4], VIDEO, 1)]) as load:
+        lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_processes=high)
+        up = nodes_up(lab, host)
+        down = lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_processes=low).stdout
+    outcome = load.result()
+    stopped = rows(down)
+    return {
+        "host": host,
+        "nodes_up": up,
+        "nodes_down": nodes_up(lab, host),
+        "nodes": stopped,
+        "drain_seconds": max((node["seconds"] for node in stopped.values()), default=0.0),
+        **{key: outcome.get(key) for key in FIGURES},
+    }
+
+
+def measure(lab: Lab) -> dict[str, Any]:
+    """The part `drains` of the bench."""
+    host = lab.group("workers_cpu")[-1]
+    return {
+        "drain": drain(lab, host),
+        "drain_bounded": drain(lab, host, celery_drain_timeout_seconds=5),
+        "drain_hung": drain(lab, host, hang="video", celery_worker_answer_timeout_seconds=5),
+        "scale": scale(lab, host, 4, 1),
+    }
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The figures as Markdown."""
+    columns = ("drain_seconds", "accepted", "executed", "refused", "failed", "doubled", "lost")
+    lines = [f"| | {' | '.join(column.replace('_', ' ') for column in columns)} |", f"| --- {'| --- ' * len(columns)}|"]
+    lines += [f"| {name.replace('_', ' ')} | {' | '.join(str(one.get(column)) for column in columns)} |" for name, one in results.items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import sys
+
+    found = measure(Lab(*sys.argv[1:]))
+    print(table(found))
+    report.write("drains", found, table(found))
