@@ -115,26 +115,27 @@ def saving(client: rc.RedisClient) -> dict[str, str]:
     return rc.parse_info(client.command("INFO", "persistence"))
 
 
+def unfinished(state: dict[str, str], before: int) -> str:
+    """Return why a dump is not complete yet. Redis counts a dump when it begins it, so the count alone says nothing."""
+    if int(state["rdb_saves"]) <= before:
+        return "not begun"
+    return "in progress" if state["rdb_bgsave_in_progress"] != "0" else ""
+
+
 def save(client: rc.RedisClient, wait: float) -> None:
     """Have a server save a dump, and wait until it is complete."""
-    idle = rg.wait_for(lambda: "x" if saving(client)["rdb_bgsave_in_progress"] != "0" else "", wait)
-    if idle:
+    if rg.wait_for(lambda: unfinished(saving(client), -1), wait):
         raise BackupError(f"another dump of it was not complete after {wait:g} s")
     before = int(saving(client)["rdb_saves"])
     client.command("BGSAVE", "SCHEDULE")
-
-    def unfinished() -> str:
-        state = saving(client)
-        if state["rdb_last_bgsave_status"] != "ok" and state["rdb_bgsave_in_progress"] == "0":
-            raise BackupError("Redis could not save its dump, its log says why (journalctl -u redis-broker)")
-        return "" if int(state["rdb_saves"]) > before else "not complete"
-
-    if rg.wait_for(unfinished, wait):
+    if rg.wait_for(lambda: unfinished(saving(client), before), wait):
         raise BackupError(f"the dump was not complete after {wait:g} s")
+    if saving(client)["rdb_last_bgsave_status"] != "ok":
+        raise BackupError("Redis could not save its dump, its log says why (journalctl -u redis-broker)")
 
 
 def keep_file(source: str, target: str) -> str:
-    """Move a dump to where it is kept, in one step and safe from a power loss; return its checksum."""
+    """Copy a dump to where it is kept, in one step and safe from a power loss; return its checksum."""
     checksum = hashlib.sha256()
     partial = f"{target}.partial"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -145,7 +146,6 @@ def keep_file(source: str, target: str) -> str:
         writing.flush()
         os.fsync(writing.fileno())
     os.rename(partial, target)
-    os.unlink(source)
     return checksum.hexdigest()
 
 
@@ -172,7 +172,7 @@ def backup(module: AnsibleModule) -> dict[str, t.Any]:
     with group.open(group.address(params["host"])) as client:
         if rg.wait_for(lambda: "" if offset_of(client) >= wanted else "behind", wait):
             raise BackupError(f"{params['host']} did not reach the master's offset {wanted} in {wait:g} s")
-        settings = rc.pairs(client.command("CONFIG", "GET", "d*"))
+        settings = rc.pairs(client.command("CONFIG", "GET", "*"))
         os.makedirs(directory, mode=0o700, exist_ok=True)
         needed = int(rc.parse_info(client.command("INFO", "memory"))["used_memory"])
         for place in (settings["dir"], directory):
@@ -181,7 +181,11 @@ def backup(module: AnsibleModule) -> dict[str, t.Any]:
         keys = rc.parse_info(client.command("INFO", "keyspace"))
         version = rc.parse_info(client.command("INFO", "server"))["redis_version"]
         save(client, wait)
-    result["sha256"] = keep_file(os.path.join(settings["dir"], settings["dbfilename"]), path)
+    saved = os.path.join(settings["dir"], settings["dbfilename"])
+    result["sha256"] = keep_file(saved, path)
+    # With an append-only file nothing is ever loaded from it.
+    if settings["appendonly"] == "yes":
+        os.unlink(saved)
     result["bytes"] = os.path.getsize(path)
     code, out, err = module.run_command(["redis-check-rdb", path])
     if code:
