@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-THRESHOLD = 12
+THRESHOLD = 8
 PYTHON = "/opt/celery/proj/current/venv/bin/python"
 UNIT = "watchdog-test"
 SENDER = """
