@@ -239,10 +239,8 @@ WORKERS = dashboard(
         ),
         graph(
             "Retried, rejected, revoked",
-            {
-                "{{state}}": f'sum by (state) (rate(multinode_tasks_finished_total{{{NODE}, state!~"succeeded|failed"}}[5m]))',
-            }, "ops",
-            "What neither succeeded nor failed.",
+            {state: f"sum(rate(celery_task_{state}_total{{{OF_NODES}}}[5m])) or vector(0)" for state in ("retried", "rejected", "revoked")},
+            "ops", "What neither succeeded nor failed.",
         ),
         graph(
             "Mean run time by task",
