@@ -28,11 +28,13 @@ sanity: venv ## Run ansible-test sanity, without an ignore file
 importer: venv .venv-importer ## Let Galaxy's importer judge the tarball
 	tools/importer.sh
 
-docs-check: venv ## Fail where the variable tables are stale
+docs-check: venv ## Fail where the variable tables or the surveys for AWX are stale
 	python tools/docs.py --check
+	python tools/surveys.py --check
 
-docs: venv ## Write the variable tables of the READMEs and of docs/
+docs: venv ## Write the variable tables of the READMEs and of docs/, and the surveys for AWX
 	python tools/docs.py
+	python tools/surveys.py
 
 build: venv ## Build the tarball and use it from an empty directory
 	tools/build.sh $(CURDIR)

@@ -55,7 +55,9 @@ class ActionModule(ActionBase):
         report = told["report"]
         late = max(before - report["time"], report["time"] - after, 0.0)
         result.update(report=report, clock_offset_seconds=round(late if report["time"] > after else -late, 1))
-        result["logged_in"] = any(one["kind"] == "redis" and one["status"] == "ok" for one in report.get("connections", []))
+        # A host that is cut off together with an old master must not be the one that asks the workers.
+        tried = [one["status"] == "ok" for one in report.get("connections", []) if one["kind"] == "redis"]
+        result["logged_in"] = 2 * sum(tried) > len(tried)
         result.update(self._compare(host, roles, report))
         return result
 

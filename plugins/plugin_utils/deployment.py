@@ -66,6 +66,11 @@ class Deployment:
         found = os.path.isfile(name)
         return (self._loader.load_from_file(name, cache="all", trusted_as_template=True) if found else None) or {}
 
+    def specs(self, role: str) -> dict[str, dict[str, t.Any]]:
+        """Return the inputs of a role with their specs, whatever their entry point."""
+        entries = self._load(role, "meta/argument_specs.yml").get("argument_specs", {})
+        return {name: option for entry in entries.values() for name, option in (entry.get("options") or {}).items()}
+
     def _walk(self, role: str, name: str, variables: dict[str, t.Any]) -> None:
         self._tasks(role, list(self._load(role, f"tasks/{name}")), variables)
 
