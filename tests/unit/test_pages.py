@@ -34,7 +34,7 @@ def test_the_readme_lists_every_playbook() -> None:
 
 
 def test_pages_name_only_variables_that_exist() -> None:
-    known = set(re.findall(r"^ {6}(\w+):$", "\n".join(p.read_text() for p in CHECKOUT.glob("roles/*/meta/argument_specs.yml")), re.MULTILINE))
+    known = set(re.findall(r"^ {6}(\w+):(?: [&*]\w+)?$", "\n".join(p.read_text() for p in CHECKOUT.glob("roles/*/meta/argument_specs.yml")), re.MULTILINE))
     prefixes = "|".join(sorted((path.name for path in CHECKOUT.glob("roles/*")), key=len, reverse=True))
     named = {name for page in PAGES for name in re.findall(rf"`((?:{prefixes})_\w+)[`:]", page.read_text())}
     assert sorted(named - known - {path.name for path in CHECKOUT.glob("roles/*")}) == []
