@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import faults
+import monitoring
 import report
 import updates
 from accounting import account, parse_records, throughput
@@ -180,11 +181,18 @@ def measure_update(lab: Lab, results: dict[str, Any]) -> None:
     }
 
 
+def measure_monitoring(lab: Lab, results: dict[str, Any]) -> None:
+    # Readings of the first minutes still hold what services do when they start.
+    time.sleep(60)
+    results["monitoring"] = monitoring.measure(lab)
+
+
 PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "runs": measure_runs,
     "throughput": measure_throughput,
     "sustained": measure_sustained,
     "update": measure_update,
+    "monitoring": measure_monitoring,
     "faults": measure_faults,
     "hosts": measure_hosts,
 }
@@ -212,6 +220,12 @@ def tables(results: dict[str, Any]) -> str:
             ["sustained", "asked tasks/s", "sent tasks/s", "accepted", "refused", "executed", "doubled", "lost", "waiting"],
             [[f"{one['seconds']} s", one["asked_per_second"], one["sent_per_second"], one["accepted"], one["refused"], one["executed"],
               one["doubled"], one["lost"], one["waiting"]]],
+        )
+    if one := results.get("monitoring"):
+        text += "\n" + report.table(
+            ["series of a host", "more of a broker", "CPU of a broker's services, % of a core", "of it by being asked"],
+            [[one["series_per_host"], one["series_more_per_broker"], round(sum(one["broker_percent_of_a_core_asked"].values()), 2),
+              one["broker_cost_percent_of_a_core"]]],
         )
     if results.get("update"):
         text += "\n" + updates.table(results["update"])

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What monitoring costs: series for each host, and CPU on a broker with and without anybody who asks it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+from typing import Any
+
+from lab import Lab
+
+ASKERS = "monitoring-prometheus celery-exporter celery-queue-exporter flower"
+SERVICES = ("monitoring-node-exporter", "redis-broker", "redis-broker-sentinel")
+
+
+def query(lab: Lab, expression: str) -> list[dict[str, Any]]:
+    """Ask the first monitoring host's Prometheus, from within the host."""
+    path = f"/prometheus/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    code = f"import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9090{path}').read().decode())"
+    return json.loads(lab.run(lab.group("monitoring")[0], f'python3 -c "{code}"'))["data"]["result"]
+
+
+def cpu_seconds(lab: Lab, host: str) -> dict[str, float]:
+    """CPU that each service has used since its start, from its control group."""
+    names = " ".join(f"{name}.service" for name in SERVICES)
+    lines = lab.run(host, f"systemctl show --property CPUUsageNSec --value {names}").split()
+    return {name: int(line) / 1e9 for name, line in zip(SERVICES, lines)}
+
+
+def percent(lab: Lab, host: str, seconds: int) -> dict[str, float]:
+    """Share of one core that each service takes."""
+    before, started = cpu_seconds(lab, host), time.time()
+    time.sleep(seconds)
+    after, passed = cpu_seconds(lab, host), time.time() - started
+    return {name: round((after[name] - before[name]) / passed * 100, 3) for name in SERVICES}
+
+
+def measure(lab: Lab, seconds: int = 120) -> dict[str, Any]:
+    """Leaves the lab as it was."""
+    series = {row["metric"]["job"]: int(row["value"][1]) for row in query(lab, 'count by (job) ({__name__!=""})') if "job" in row["metric"]}
+    hosts = [int(row["value"][1]) for row in query(lab, 'sum by (host) (scrape_samples_scraped{job="node"})')]
+    brokers = [int(row["value"][1]) for row in query(lab, 'sum by (host) (scrape_samples_scraped{job=~"redis|sentinel"})')]
+    host = lab.group("brokers")[0]
+    asked = percent(lab, host, seconds)
+    for name in lab.group("monitoring"):
+        lab.run(name, f"systemctl stop {ASKERS}")
+    try:
+        alone = percent(lab, host, seconds)
+    finally:
+        for name in lab.group("monitoring"):
+            lab.run(name, f"systemctl start {ASKERS}")
+    return {
+        "series_by_job": series,
+        "series_per_host": max(hosts, default=0),
+        "series_more_per_broker": max(brokers, default=0),
+        "broker_percent_of_a_core_asked": asked,
+        "broker_percent_of_a_core_alone": alone,
+        "broker_cost_percent_of_a_core": round(sum(asked.values()) - sum(alone.values()), 3),
+        "seconds": seconds,
+    }
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(json.dumps(measure(Lab(sys.argv[1], *sys.argv[2:])), indent=2))
