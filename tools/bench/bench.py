@@ -187,12 +187,18 @@ def measure_monitoring(lab: Lab, results: dict[str, Any]) -> None:
     results["monitoring"] = monitoring.measure(lab)
 
 
+def measure_metrics(lab: Lab, results: dict[str, Any]) -> None:
+    """How long Celery's exporters are blind in a failover, and what they cost."""
+    results["metrics"] = {**metrics.cost(lab), "failovers": [metrics.failover(lab, kind) for kind in ("hung", "killed")]}
+
+
 PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "runs": measure_runs,
     "throughput": measure_throughput,
     "sustained": measure_sustained,
     "update": measure_update,
     "monitoring": measure_monitoring,
+    "metrics": measure_metrics,
     "faults": measure_faults,
     "hosts": measure_hosts,
 }
@@ -226,6 +232,12 @@ def tables(results: dict[str, Any]) -> str:
             ["series of a host", "more of a broker", "CPU of a broker's services, % of a core", "of it by being asked"],
             [[one["series_per_host"], one["series_more_per_broker"], round(sum(one["broker_percent_of_a_core_asked"].values()), 2),
               one["broker_cost_percent_of_a_core"]]],
+        )
+    if one := results.get("metrics"):
+        text += "\n" + report.table(
+            ["master", "new master after", "metrics of Celery after", "of them since the election"],
+            [[run["kind"], f"{run['elected_seconds']} s", f"{run['total_seconds']} s", f"{run['metrics_after_election_seconds']} s"]
+             for run in one["failovers"]],
         )
     if results.get("update"):
         text += "\n" + updates.table(results["update"])
