@@ -7,11 +7,13 @@
 
 const API = "prometheus/api/v1/";
 const REFRESH_SECONDS = 15;
-const RANGES = { "1 h": 3600, "6 h": 21600, "24 h": 86400, "7 d": 604800 };
+const RANGES = { "15 min": 900, "1 h": 3600, "6 h": 21600, "24 h": 86400, "7 d": 604800 };
 const SEVERITIES = ["critical", "warning", "info"];
 const TONES = { critical: "bad", warning: "warn", info: "plain" };
 
-let shown = RANGES["1 h"];
+/* The part after # in the address keeps the choice: #24h. */
+const anchor = (name) => name.replace(" ", "");
+let shown = RANGES[Object.keys(RANGES).find((name) => `#${anchor(name)}` === window.location.hash) ?? "1 h"];
 let latest = 0;
 
 /* Asking */
@@ -33,7 +35,9 @@ const now = async (query) => (await ask("query", { query })).result.map(({ metri
 async function range(query) {
   const end = Math.floor(Date.now() / 1000);
   const step = Math.max(15, Math.round(shown / 240));
-  const { result } = await ask("query_range", { query, start: end - shown, end, step });
+  /* So that the last point is now. */
+  const start = end - Math.floor(shown / step) * step;
+  const { result } = await ask("query_range", { query, start, end, step });
   return result.map(({ metric, values }) => ({ metric, points: values.map(([time, value]) => [time, Number(value)]) }));
 }
 
@@ -116,15 +120,15 @@ function sparkline(points, color) {
     make("path", { class: "stroke", d: path(points, x, y), stroke: color }));
 }
 
-function ticks(high) {
-  const rough = high / 4;
+function ticks(high, least) {
+  const rough = Math.max(high / 4, least);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
   return Array.from({ length: Math.ceil(high / step) + 1 }, (_, index) => index * step);
 }
 
 /* A chart of lines with a legend that shows the last values, and the values under the pointer. */
-function chart(id, title, series, label, write) {
+function chart(id, title, series, label, write, least) {
   const figure = document.getElementById(id);
   const lines = series
     .map(({ metric, points }) => ({ name: metric[label], points }))
@@ -139,7 +143,7 @@ function chart(id, title, series, label, write) {
 
   const width = plot.clientWidth, height = 190, left = 40, bottom = 22;
   const end = Date.now() / 1000;
-  const marks = ticks(Math.max(...lines.flatMap(({ points }) => points.map(([, value]) => value)), 1e-3) * 1.02);
+  const marks = ticks(Math.max(...lines.flatMap(({ points }) => points.map(([, value]) => value)), least) * 1.02, least);
   const x = (time) => left + ((time - end + shown) / shown) * (width - left - 2);
   const y = (value) => height - bottom - (value / marks.at(-1)) * (height - bottom - 8);
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": title });
@@ -211,7 +215,7 @@ function showTiles(tiles, data) {
     tile("Finished", [rate(last("finished")), "tasks/s"], series("finished"), "var(--series-1)"),
     tile("Failed", [percent(failed), "%"], series("failed"), "var(--bad)", failed >= 5 ? "bad" : ""),
     tile("Oldest message", durationParts(last("age")), series("age"), "var(--series-3)"),
-    tile("Run time, 95th percentile", durationParts(last("runtime")), series("runtime"), "var(--series-2)"),
+    tile("Run time, p95", durationParts(last("runtime")), series("runtime"), "var(--series-2)"),
     tile("Workers up", [short(last("workers")), `of ${expected}`], series("workers"), "var(--good)", last("workers") < expected ? "bad" : ""));
 }
 
@@ -292,8 +296,8 @@ async function refresh(queries) {
     if (turn !== latest) return;
     showAlerts(alerts.alerts);
     showTiles(tiles, data);
-    chart("chart-waiting", "Waiting messages by queue", charts.waiting, "queue", (value) => short(value));
-    chart("chart-finished", "Finished tasks per second by pool", charts.finished, "pool", (value) => rate(value));
+    chart("chart-waiting", "Waiting messages by queue", charts.waiting, "queue", (value) => short(value), 1);
+    chart("chart-finished", "Finished tasks per second by pool", charts.finished, "pool", (value) => rate(value), 0.01);
     showQueues(data);
     showPools(data);
     showBrokers(data);
@@ -314,6 +318,7 @@ async function start() {
     const button = make("button", { type: "button", "aria-pressed": String(seconds === shown) }, name);
     button.addEventListener("click", () => {
       shown = seconds;
+      window.history.replaceState(null, "", `#${anchor(name)}`);
       buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       again();
     });
