@@ -230,3 +230,17 @@ def test_nodes_have_a_queue_of_their_own_unless_switched_off(rendered, tmp_path)
     assert settings(rendered, "app.conf.worker_direct") is True
     render(tmp_path, celery_app_worker_direct_enabled=False)
     assert settings(tmp_path, "app.conf.worker_direct") is False
+
+
+def test_a_worker_tells_nobody_how_it_reaches_the_sentinels(rendered):
+    code = """
+from types import SimpleNamespace
+from celery.signals import celeryd_after_setup
+from celery.worker.consumer.connection import Connection
+app.conf.broker_url
+celeryd_after_setup.send(sender="node", instance=None, conf=app.conf)
+step = Connection(SimpleNamespace())
+answer = step.info(SimpleNamespace(connection=app.connection_for_read()))
+"""
+    expression = """["sentinel's" in json.dumps(answer), answer["broker"]["transport"]]"""
+    assert settings(rendered, expression, code) == [False, "sentinel"]
