@@ -53,9 +53,16 @@ def suspend(lab: Lab, host: str, node: str) -> None:
     lab.run(host, f"setsid sh -c 'while kill -STOP {process}; do sleep 0.003; done' >/dev/null 2>&1 &")
 
 
-def drain(lab: Lab, host: str, hang: str = "", **variables: Any) -> dict[str, Any]:
+def pace(lab: Lab) -> int:
+    """Seconds that a task must take to be still running when a playbook has come to the point, on this machine now."""
+    started = time.time()
+    lab.playbook("playbooks/preflight.yml")
+    return round(max(25.0, 4 * (time.time() - started)))
+
+
+def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -> dict[str, Any]:
     """Drain a host while it runs long tasks and short ones arrive; put it back to work, and count."""
-    streams = [*short_streams(), Stream(LONG, [25], VIDEO, 2, 6)]
+    streams = [*short_streams(), Stream(LONG, [seconds], VIDEO, 2, 6)]
     with Load(lab, streams) as load:
         time.sleep(6)
         if hang:
@@ -66,7 +73,7 @@ def drain(lab: Lab, host: str, hang: str = "", **variables: Any) -> dict[str, An
         lab.playbook("playbooks/ops/undrain.yml", celery_drain_hosts=[host])
         undrain = time.time() - started
         time.sleep(2)
-    outcome = load.result()
+    outcome = load.result(180 + 4 * seconds)
     return {
         "host": host,
         "nodes": stopped,
@@ -98,11 +105,11 @@ def scale(lab: Lab, host: str, high: int, low: int) -> dict[str, Any]:
 
 def measure(lab: Lab) -> dict[str, Any]:
     """The part `drains` of the bench."""
-    host = lab.group("workers_cpu")[-1]
+    host, seconds = lab.group("workers_cpu")[-1], pace(lab)
     return {
-        "drain": drain(lab, host),
-        "drain_bounded": drain(lab, host, celery_drain_timeout_seconds=5),
-        "drain_hung": drain(lab, host, hang="video", celery_worker_answer_timeout_seconds=5),
+        "drain": drain(lab, host, seconds),
+        "drain_bounded": drain(lab, host, seconds, celery_drain_timeout_seconds=5),
+        "drain_hung": drain(lab, host, seconds, hang="video", celery_worker_answer_timeout_seconds=5),
         "scale": scale(lab, host, 4, 1),
     }
 

@@ -24,6 +24,12 @@ def host(lab):
     return lab.group("workers_cpu")[-1]
 
 
+@pytest.fixture(scope="module")
+def seconds(lab):
+    """Seconds that long tasks take."""
+    return drains.pace(lab)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _everything_runs(lab):
     yield
@@ -48,8 +54,8 @@ def test_bad_input_is_refused_before_anything_changes(lab, host, named, message)
     assert drains.nodes_up(lab, host) == before
 
 
-def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, results):
-    result = results["drain_bounded"] = drains.drain(lab, host, celery_drain_timeout_seconds=4)
+def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, seconds, results):
+    result = results["drain_bounded"] = drains.drain(lab, host, seconds, celery_drain_timeout_seconds=4)
     assert_nothing_lost(result)
     assert result["doubled"] == 0
     assert result["still_up"] == []
@@ -58,8 +64,8 @@ def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, r
     assert sum(node["lost"] for node in result["nodes"].values()) == 0
 
 
-def test_a_node_that_hangs_is_ended_and_its_tasks_run_elsewhere(lab, host, results):
-    result = results["drain_hung"] = drains.drain(lab, host, hang="video", celery_worker_answer_timeout_seconds=4)
+def test_a_node_that_hangs_is_ended_and_its_tasks_run_elsewhere(lab, host, seconds, results):
+    result = results["drain_hung"] = drains.drain(lab, host, seconds, hang="video", celery_worker_answer_timeout_seconds=4)
     assert_nothing_lost(result)
     assert result["nodes"]["video"]["outcome"] == "killed", result
     assert result["nodes"]["video"]["given_back"] > 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import worker_checks as checks
-from lab import run_playbook
+from lab import ROOT, run_playbook
 
 testinfra_hosts = ["ansible://test-1"]
 NODES = ["video", "video-2", "general", "export", "export-2", "leaving"]
@@ -29,6 +32,13 @@ def converge(**variables):
     """Run the worker role alone on the host; ANSIBLE_INVENTORY names the inventories."""
     arguments = ("--limit", "test-1", "--tags", "celery_worker")
     return run_playbook("playbooks/workers.yml", *arguments, **variables).stdout
+
+
+def drain(arguments):
+    """Run the module on the host and return what it says."""
+    program = Path(sys.executable).with_name("ansible")
+    command = [program, "test-1", "--become", "-m", "multinode.celery.celery_drain", "-a", arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def result(host, identity, timeout):
@@ -81,6 +91,20 @@ def test_a_stop_during_a_task_loses_nothing(host, kind):
         assert result(host, identity, 1) == "leaving@test-1"
     host.check_output("sudo supervisorctl start celery-worker-leaving")
     assert result(host, identity, 60) == "leaving@test-1"
+
+
+def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
+    (identity,) = checks.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
+    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    said = drain("state=drained app_name=proj timeout_seconds=3")
+    assert f"leaving: given back: proj.tasks.long[{identity}]" in said
+    # Its service starts no program either, as after a reboot.
+    host.check_output("sudo systemctl restart supervisor")
+    host.check_output("timeout 20 sh -c 'until sudo supervisorctl status | grep -q STOPPED; do sleep 0.3; done'")
+    assert "RUNNING" not in host.run("sudo supervisorctl status").stdout
+    drain("state=active")
+    assert host.run("sudo supervisorctl status").stdout.count("RUNNING") == len(NODES)
+    assert result(host, identity, 90) == "leaving@test-1"
 
 
 def test_changing_the_manager_moves_nodes_and_drains_those_not_wanted(host):
