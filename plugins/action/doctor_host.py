@@ -13,11 +13,20 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.filter.broker_nodes import broker_nodes
-from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import COLLECTION, Deployment, brief, differences, roles_of
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import (
+    COLLECTION,
+    Deployment,
+    Use,
+    brief,
+    differences,
+    roles_of,
+    uses_of,
+)
 
 MODULE = "multinode.celery.doctor_host"
 UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))(?:\.d/[^/]+\.conf)?$")
 # Stand for the facts of the host until it has told them; paths of files do not depend on them.
+SITE = os.path.join(COLLECTION, "playbooks/site.yml")
 DRAIN_MARKER = "/etc/celery/drained"
 NO_FACTS = {"processor_nproc": 1, "memtotal_mb": 1024, "distribution": "Debian", "distribution_major_version": "12"}
 
@@ -38,10 +47,11 @@ class ActionModule(ActionBase):
         given = dict(self._task.args)
         host = self._vars["inventory_hostname"]
         groups = {name: list(hosts) for name, hosts in self._vars["groups"].items()}
-        roles = [role for role in roles_of(host, given.get("roles") or {}, groups) if os.path.isdir(os.path.join(COLLECTION, "roles", role))]
+        mapping = uses_of(self._loader, given.pop("playbook", "") or SITE)
+        roles = roles_of(host, mapping, groups)
         plan = self._deployment(host, roles, NO_FACTS)
         entries = plan.entries()
-        expected, args = self._wanted(plan, entries, groups, given.get("roles") or {})
+        expected, args = self._wanted(plan, entries, groups, mapping)
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": "", "expected": expected}
         before = time.time()
         try:
@@ -61,11 +71,11 @@ class ActionModule(ActionBase):
         result.update(self._compare(host, roles, report))
         return result
 
-    def _deployment(self, host: str, roles: list[str], facts: dict[str, t.Any]) -> Deployment:
+    def _deployment(self, host: str, roles: list[Use], facts: dict[str, t.Any]) -> Deployment:
         hostvars = self._vars["hostvars"]
         return Deployment(self._loader, self._templar, hostvars.raw_get(host), hostvars, roles, facts).read_tasks()
 
-    def _compare(self, host: str, roles: list[str], report: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _compare(self, host: str, roles: list[Use], report: dict[str, t.Any]) -> dict[str, t.Any]:
         """Render what the host should have, now that its facts are known; contents never leave this method."""
         real = self._deployment(host, roles, report.get("facts") or NO_FACTS)
         unknown: dict[str, str] = {}
@@ -82,7 +92,7 @@ class ActionModule(ActionBase):
         return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.problems}, "nodes": [] if drained else nodes}
 
     def _wanted(
-        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], mapping: dict[str, list[str]]
+        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], mapping: dict[str, list[Use]]
     ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """Return what is expected of the host, and the arguments that make the module look at it."""
         services = self._services(plan, entries)
@@ -128,10 +138,10 @@ class ActionModule(ActionBase):
                     found.setdefault(unit_file[1], {"unit": unit_file[1], "paths": [path, *restart]})
         return list(found.values())
 
-    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], mapping: dict[str, list[str]]) -> dict[str, t.Any]:
+    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], mapping: dict[str, list[Use]]) -> dict[str, t.Any]:
         """Return where every Redis and Sentinel is that this host depends on."""
         group = plan.value("redis_group") or plan.value("celery_app_broker_group")
-        hosts = groups.get(group) or [name for entry, roles in mapping.items() if "redis" in roles for name in groups.get(entry, [])]
+        hosts = groups.get(group) or [name for name in groups.get("all", []) if any(use.role == "redis" for use in roles_of(name, mapping, groups))]
         if not hosts:
             return {}
         hostvars = self._vars["hostvars"]
@@ -153,7 +163,8 @@ class ActionModule(ActionBase):
         environment = plan.value("celery_app_environment") or {}
         expected["environment"] = {key: str(environment.get(key, "")) for key in ("name", "vhost", "key_prefix", "user")}
         expected["queues"] = plan.value("celery_app_queues") or []
-        expected["release"] = plan.value("celery_app_version") or ""
+        # A host that only talks to the cluster has no release.
+        expected["release"] = (plan.value("celery_app_version") or "") if "celery_app" in plan.whole else ""
         expected["app"] = {key: plan.value(f"celery_app_{key}") for key in ("name", "root", "user")}
         directory = plan.value("__celery_app_config_directory")
         return {

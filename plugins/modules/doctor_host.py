@@ -16,10 +16,10 @@ description:
   - Its action plugin works out on the controller what the inventory says for the host, so the task needs no options;
     it adds the differences, and it reports a host that cannot be reached instead of failing.
 options:
-  roles:
-    description: Roles that the hosts of each group get, as lists by the name of the group.
-    type: dict
-    default: {}
+  playbook:
+    description: Playbook on the controller that deploys the hosts; that of the collection when empty.
+    type: path
+    default: ""
   services:
     description: Services that should run; the action plugin fills it.
     type: list
@@ -102,9 +102,7 @@ author:
 EXAMPLES = r"""
 - name: Collect what each host tells
   multinode.celery.doctor_host:
-    roles:
-      brokers: [limits, redis, redis_sentinel]
-      workers: [limits, celery_app, celery_worker]
+    disk_paths: [/, /var/log]
   register: collected
 """
 
@@ -235,7 +233,7 @@ def main() -> None:
     }
     module = AnsibleModule(
         argument_spec={
-            "roles": {"type": "dict", "default": {}},
+            "playbook": {"type": "path", "default": ""},
             "services": {
                 "type": "list",
                 "elements": "dict",

@@ -16,6 +16,8 @@ COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 FILE_SET = "multinode.celery.file_set"
 INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 SET_FACT = "ansible.builtin.set_fact"
+IMPORT_PLAYBOOK = "ansible.builtin.import_playbook"
+ROLE_ACTIONS = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}
 
 
@@ -34,21 +36,63 @@ def plain(value: t.Any) -> t.Any:
     return value
 
 
+class Use(t.NamedTuple):
+    """One role as a play runs it."""
+
+    role: str
+    entry: str
+    variables: dict[str, t.Any]
+    when: list[t.Any]
+
+
+def uses_of(loader: t.Any, path: str) -> dict[str, list[Use]]:
+    """Return what each host pattern gets from a playbook and those that it imports, in their order."""
+    found: dict[str, list[Use]] = {}
+    for play in loader.load_from_file(path, cache="all", trusted_as_template=True):
+        if IMPORT_PLAYBOOK in play:
+            for pattern, uses in uses_of(loader, os.path.join(os.path.dirname(path), str(play[IMPORT_PLAYBOOK]))).items():
+                found.setdefault(pattern, []).extend(uses)
+            continue
+        uses = found.setdefault(str(play["hosts"]), [])
+        scope = play.get("vars") or {}
+        tasks = {name: [use for task in play.get(name) or [] for use in _task_uses(task, scope)] for name in ("pre_tasks", "tasks", "post_tasks")}
+        uses.extend(tasks["pre_tasks"])
+        for role in play.get("roles") or []:
+            entry = {"role": role} if isinstance(role, str) else role
+            if "never" not in entry.get("tags", []):
+                uses.append(Use(_short(entry["role"]), "main", {**scope, **entry.get("vars", {})}, conditions(entry)))
+        uses.extend(tasks["tasks"] + tasks["post_tasks"])
+    return found
+
+
+def _task_uses(task: c.Mapping[str, t.Any], scope: dict[str, t.Any]) -> t.Iterator[Use]:
+    given = next((task[name] for name in ROLE_ACTIONS if name in task), None)
+    if given:
+        yield Use(_short(given["name"]), str(given.get("tasks_from", "main")), {**scope, **task.get("vars", {})}, conditions(task))
+
+
+def _short(role: str) -> str:
+    return str(role).rpartition(".")[2]
+
+
 class Deployment:
     """The roles of one host with its variables; what cannot be worked out is kept in problems."""
 
     def __init__(
-        self, loader: t.Any, templar: t.Any, raw: c.Mapping[str, t.Any], hostvars: t.Any, roles: c.Sequence[str], facts: dict[str, t.Any]
+        self, loader: t.Any, templar: t.Any, raw: c.Mapping[str, t.Any], hostvars: t.Any, roles: c.Sequence[str | Use], facts: dict[str, t.Any]
     ) -> None:
         self._loader = loader
-        self.roles = list(roles)
+        self._uses = [role if isinstance(role, Use) else Use(role, "main", {}, []) for role in roles]
+        self.roles = list(dict.fromkeys(use.role for use in self._uses))
+        #: Roles that the host gets as a whole, and not by one of their other entry points alone.
+        self.whole = {use.role for use in self._uses if use.entry == "main"}
         self.problems: dict[str, str] = {}
         self._file_sets: list[tuple[str, dict[str, t.Any], dict[str, t.Any]]] = []
         self.variables: dict[str, t.Any] = {"ansible_managed": "Ansible managed"}
-        for role in roles:
+        for role in self.roles:
             self.variables.update(self._load(role, "defaults/main.yml"))
         self.variables.update(raw)
-        for role in roles:
+        for role in self.roles:
             self.variables.update(self._load(role, "vars/main.yml"))
         self.variables.update(
             hostvars=hostvars, ansible_check_mode=False, ansible_facts={**(raw.get("ansible_facts") or {}), **facts}
@@ -57,8 +101,9 @@ class Deployment:
 
     def read_tasks(self) -> "Deployment":
         """Look through the tasks of the roles; without it only inputs are known."""
-        for role in self.roles:
-            self._walk(role, "main.yml", {})
+        for use in self._uses:
+            if self._holds({"when": use.when}, use.variables):
+                self._walk(use.role, f"{use.entry}.yml", use.variables)
         return self
 
     def _load(self, role: str, path: str) -> t.Any:
@@ -167,9 +212,13 @@ def brief(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
-def roles_of(host: str, mapping: c.Mapping[str, c.Sequence[str]], groups: c.Mapping[str, c.Sequence[str]]) -> list[str]:
-    """Return the roles that a host gets through its groups, each once."""
-    return list(dict.fromkeys(role for group, roles in mapping.items() if host in groups.get(group, ()) for role in roles))
+def roles_of(host: str, mapping: c.Mapping[str, c.Sequence[Use]], groups: c.Mapping[str, c.Sequence[str]]) -> list[Use]:
+    """Return the roles that a host gets through its groups; of those that it gets twice the later one."""
+    found: dict[tuple[str, str], Use] = {}
+    for pattern, uses in mapping.items():
+        if any(host in groups.get(group, ()) for group in pattern.split(":")):
+            found.update({(use.role, use.entry): use for use in uses})
+    return list(found.values())
 
 
 def differences(wanted: c.Mapping[str, c.Mapping[str, t.Any]], found: c.Mapping[str, c.Mapping[str, t.Any] | None]) -> dict[str, str]:
