@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.multinode.celery.plugins.plugin_utils import (
     preflight_brokers,
     preflight_hosts,
+    preflight_monitoring,
     preflight_workers,
 )
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
@@ -128,7 +129,7 @@ class ActionModule(ActionBase):
         self._files: dict[str, t.Any] = {}
         inventory, findings = self._inventory(args)
         if args["stage"] == "inventory":
-            checks = preflight_brokers.CHECKS + preflight_workers.CHECKS
+            checks = preflight_brokers.CHECKS + preflight_workers.CHECKS + preflight_monitoring.CHECKS
         else:
             checks = preflight_hosts.CHECKS
         findings += run_checks(inventory, checks)
