@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pathlib
 import re
-import types
 
 import pytest
 
@@ -27,8 +27,11 @@ class Request:
 @pytest.fixture(name="report")
 def _report(tmp_path, monkeypatch):
     text = re.sub(r"\{\{.*?\}\}", lambda _found: repr(str(tmp_path)), TEMPLATE.read_text())
-    module = types.ModuleType("multinode_drain")
-    exec(compile(text, str(TEMPLATE), "exec"), module.__dict__)
+    path = tmp_path / "multinode_drain.py"
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location("multinode_drain", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     for name in ("active_requests", "reserved_requests", "scheduled_requests"):
         monkeypatch.setattr(state, name, set(), raising=False)
     return module.Report("video@cpu-1")
