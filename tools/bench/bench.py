@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import brokers
 import faults
 import monitoring
 import report
@@ -199,6 +200,7 @@ PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "update": measure_update,
     "monitoring": measure_monitoring,
     "metrics": measure_metrics,
+    "switchover": brokers.measure,
     "faults": measure_faults,
     "hosts": measure_hosts,
 }
@@ -241,6 +243,8 @@ def tables(results: dict[str, Any]) -> str:
         )
     if results.get("update"):
         text += "\n" + updates.table(results["update"])
+    if results.get("switchover"):
+        text += "\n" + brokers.table(results["switchover"])
     if results.get("faults"):
         text += "\n" + report.fault_tables(results["faults"])
     if results.get("problems"):
