@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import brokers
+import drains
 import faults
 import monitoring
 import report
@@ -182,6 +183,11 @@ def measure_update(lab: Lab, results: dict[str, Any]) -> None:
     }
 
 
+def measure_drains(lab: Lab, results: dict[str, Any]) -> None:
+    """A worker host emptied, with a bound, with a node that hangs, and a pool that grows and shrinks."""
+    results["drains"] = drains.measure(lab)
+
+
 def measure_monitoring(lab: Lab, results: dict[str, Any]) -> None:
     # Readings of the first minutes still hold what services do when they start.
     time.sleep(60)
@@ -198,6 +204,7 @@ PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "throughput": measure_throughput,
     "sustained": measure_sustained,
     "update": measure_update,
+    "drains": measure_drains,
     "monitoring": measure_monitoring,
     "metrics": measure_metrics,
     "switchover": brokers.measure,
@@ -243,6 +250,8 @@ def tables(results: dict[str, Any]) -> str:
         )
     if results.get("update"):
         text += "\n" + updates.table(results["update"])
+    if results.get("drains"):
+        text += "\n" + drains.table(results["drains"]) + "\n"
     if results.get("switchover"):
         text += "\n" + brokers.table(results["switchover"])
     if results.get("faults"):
