@@ -55,7 +55,8 @@ def pulse(lab, host, node):
 
 def nodes(lab, host):
     """Names of the prefork nodes of a host by their number of places."""
-    names = [path.rpartition("/")[2].partition("@")[0] for path in lab.run(host, "ls /var/lib/celery/pulse/*.json").split()]
+    units = lab.run(host, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*'").splitlines()
+    names = [unit.split(".service")[0].removeprefix("celery-worker-") for unit in units]
     return [(name, pulse(lab, host, name)["places"]) for name in names if pulse(lab, host, name)["pool"] == "prefork"]
 
 
