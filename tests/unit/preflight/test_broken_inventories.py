@@ -55,7 +55,7 @@ def pools(*entries: dict[str, t.Any]) -> dict[str, t.Any]:
 CASES = {
     "no-secrets": Case(
         {"group_vars/all/vault.yml": dict.fromkeys(inventories.SECRETS)},
-        r"\[secret_missing\] vault_environment_password, vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
+        r"\[secret_missing\] vault_environment_password, .*vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
     ),
     "two-sentinels": Case(
         {"hosts.yml": {"brokers": ["broker-1", "broker-2"]}},
@@ -99,7 +99,7 @@ CASES = {
     ),
     "unknown-environment": Case(
         {REDIS: {"redis_environments": [OTHER]}},
-        r"\[environment_unknown\] celery_app_environment = name prod on cpu-1, cpu-2, io-1, scheduler-1: .*only staging",
+        r"\[environment_unknown\] celery_app_environment = name prod on cpu-1, cpu-2, io-1, scheduler-1, monitor-1 and 1 more: .*only staging",
     ),
     "queue-nobody-consumes": Case(
         {APP: {"celery_app_queues": ["default", "video_processing", "data_export", "reports"]}},
