@@ -157,7 +157,7 @@ OVERVIEW = dashboard(
         row("Work"),
         graph("Waiting messages", {"{{queue}}": "queue:length:max"}, meaning="Messages that wait in each queue."),
         graph("Finished tasks", {"{{pool}}": "pool:tasks_finished:rate2m"}, "ops", "Tasks that each pool finishes in a second.", stacked=True),
-        graph("Run time, 95th percentile", {"{{pool}}": "pool:runtime_seconds:p95_5m"}, "s", "95 of 100 tasks of the pool ran for at most this long."),
+        graph("Mean run time", {"{{pool}}": "pool:runtime_seconds:mean5m"}, "s", "Mean run time of the tasks of each pool in five minutes."),
         graph("Age of the oldest message", {"{{queue}}": "queue:oldest_age_seconds:max"}, "s", "How long the oldest message of each queue has waited."),
         row("Machines"),
         timeline("Brokers", {"{{host}}": "broker:master:max"}, ROLES, "Who was master when. A gap: Redis did not answer."),

@@ -215,7 +215,7 @@ function showTiles(tiles, data) {
     tile("Finished", [rate(last("finished")), "tasks/s"], series("finished"), "var(--series-1)"),
     tile("Failed", [percent(failed), "%"], series("failed"), "var(--bad)", failed >= 5 ? "bad" : ""),
     tile("Oldest message", durationParts(last("age")), series("age"), "var(--series-3)"),
-    tile("Run time, p95", durationParts(last("runtime")), series("runtime"), "var(--series-2)"),
+    tile("Mean run time", durationParts(last("runtime")), series("runtime"), "var(--series-2)"),
     tile("Workers up", [short(last("workers")), `of ${expected}`], series("workers"), "var(--good)", last("workers") < expected ? "bad" : ""));
 }
 
@@ -254,7 +254,7 @@ function showPools(data) {
       facts({
         Running: short(total(data.nodeActive, { pool })),
         Finished: `${rate(total(data.nodeFinished, { pool }))}/s`,
-        "Run time p95": duration(find(data.poolRuntime, { pool }) ?? NaN),
+        "Mean run time": duration(find(data.poolRuntime, { pool }) ?? NaN),
       }),
       make("div", { class: "nodes" }, ...nodes.map(({ node, value }) => {
         const text = value ? `${short(find(data.nodeActive, { node }) ?? 0)} running, ${rate(find(data.nodeFinished, { node }) ?? 0)}/s` : "down";
