@@ -30,7 +30,7 @@ MIX = [
     Stream("proj.tasks.sleep", [0.5], "data_export", 5),
     Stream("proj.tasks.sleep", [30], "data_export", 0.05, 2),
 ]
-BATCH = re.compile(r"(\S[^'\n]*?): release \S+ after\s+([\d.]+) s")
+BATCH = re.compile(r"([\w.-]+(?:, [\w.-]+)*): release \S+ after ([\d.]+) s")
 STOPPING = re.compile(r"^([\d.]+) \S+ systemd\[1\]: Stopping celery-worker-(\S+)\.service", re.MULTILINE)
 FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds")
 
