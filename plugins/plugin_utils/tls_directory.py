@@ -47,7 +47,10 @@ class AuthorityDirectory:
         if self.exists():
             return False
         if (self.path / "ca.key").exists() or self.old() or (self.path / "next.pem").exists():
-            raise TlsError(f"{self.path} holds a part of a CA but no ca.pem: bring the directory back from its backup, or remove it where no host has a certificate yet")
+            raise TlsError(
+                f"{self.path} holds a part of a CA but no ca.pem: bring the directory back from its backup, "
+                "or remove it where no host has a certificate yet"
+            )
         self._write("ca", new_authority(self.name, self.days, self.passphrase))
         return True
 
