@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
         drained = report.get("program", {}).get("drained")
         # What is drained for maintenance is not expected to answer.
         nodes = [node["node"] for node in real.value("__celery_worker_nodes") or [] if isinstance(node, dict)]
-        return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.problems}, "nodes": [] if drained else nodes}
+        return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.unknown}, "nodes": [] if drained else nodes}
 
     def _wanted(
         self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], mapping: dict[str, list[Use]]

@@ -76,7 +76,7 @@ def _short(role: str) -> str:
 
 
 class Deployment:
-    """The roles of one host with its variables; what cannot be worked out is kept in problems."""
+    """The roles of one host with its variables; inputs that cannot be read are kept in problems."""
 
     def __init__(
         self, loader: t.Any, templar: t.Any, raw: c.Mapping[str, t.Any], hostvars: t.Any, roles: c.Sequence[str | Use], facts: dict[str, t.Any]
@@ -87,6 +87,8 @@ class Deployment:
         #: Roles that the host gets as a whole, and not by one of their other entry points alone.
         self.whole = {use.role for use in self._uses if use.entry == "main"}
         self.problems: dict[str, str] = {}
+        #: What depends on something that only a run knows.
+        self.unknown: dict[str, str] = {}
         self._file_sets: list[tuple[str, dict[str, t.Any], dict[str, t.Any]]] = []
         self.variables: dict[str, t.Any] = {"ansible_managed": "Ansible managed"}
         for role in self.roles:
@@ -103,7 +105,9 @@ class Deployment:
         """Look through the tasks of the roles; without it only inputs are known."""
         for use in self._uses:
             if self._holds({"when": use.when}, use.variables):
-                self._walk(use.role, f"{use.entry}.yml", use.variables)
+                path = os.path.join(COLLECTION, "roles", use.role)
+                own = {"role_path": path, "role_name": use.role, "ansible_search_path": [path, os.path.join(path, "tasks")]}
+                self._walk(use.role, f"{use.entry}.yml", {**use.variables, **own})
         return self
 
     def _load(self, role: str, path: str) -> t.Any:
@@ -137,7 +141,7 @@ class Deployment:
                 try:
                     self._walk(role, str(self._with(scope).template(path)), scope)
                 except AnsibleError as exc:
-                    self.problems[f"{role}: {path}"] = brief(exc)
+                    self.unknown[f"{role}: {path}"] = brief(exc)
             else:
                 self._file_sets.append((role, task[FILE_SET], scope))
 
@@ -157,7 +161,7 @@ class Deployment:
         try:
             return plain(self._templar.template(self.variables[name]))
         except AnsibleError as exc:
-            self.problems[name] = brief(exc)
+            (self.unknown if name.startswith("__") else self.problems)[name] = brief(exc)
             return None
 
     def entries(self) -> dict[str, dict[str, t.Any]]:
@@ -167,7 +171,7 @@ class Deployment:
             try:
                 args = plain(self._with(scope).template(given))
             except AnsibleError as exc:
-                self.problems[f"{role}: files"] = brief(exc)
+                self.unknown[f"{role}: files"] = brief(exc)
                 continue
             for entry in args.get("directories") or []:
                 found[entry["path"]] = {**attributes(args, entry, "directory_mode", "0755"), "kind": "directory"}
