@@ -62,9 +62,11 @@ def servers(cluster: Cluster) -> t.Iterator[Finding]:
                 if not host or not host.answered or view.status in (rt.OK, rt.UNKNOWN_NAME) or not host.runs(UNITS[kind]):
                     continue
                 if view.status == rc.DENIED:
-                    message, remedy = "refuses the administrator's password of the inventory", "Run brokers.yml; after a change by hand give the former password as redis_admin_previous_password"
+                    message = "refuses the administrator's password of the inventory"
+                    remedy = "Run brokers.yml; after a change by hand give the former password as redis_admin_previous_password"
                 else:
-                    message, remedy = f"runs but does not answer: {view.message}", f"Read `journalctl -u {UNITS[kind]}` there; it may be loading its data or hang"
+                    message = f"runs but does not answer: {view.message}"
+                    remedy = f"Read `journalctl -u {UNITS[kind]}` there; it may be loading its data or hang"
                 yield Finding(ERROR, kind, (view.host,), f"{TITLES[kind]} {message}", remedy)
 
 
@@ -154,7 +156,8 @@ def _load(view: rt.RedisView, info: dict[str, str]) -> t.Iterator[Finding]:
         yield Finding(WARNING, "clients", (view.host,), f"{clients} of {allowed} connections are in use", "Raise redis_maxclients, or find out who connects")
     broken = [name for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status") if info.get(name, "ok") != "ok"]
     if broken:
-        yield Finding(ERROR, "persistence", (view.host,), f"Redis could not write its files: {', '.join(broken)}", "Look for a full disk, then at `journalctl -u redis-broker`")
+        message = f"Redis could not write its files: {', '.join(broken)}"
+        yield Finding(ERROR, "persistence", (view.host,), message, "Look for a full disk, then at `journalctl -u redis-broker`")
 
 
 def connections(cluster: Cluster) -> t.Iterator[Finding]:

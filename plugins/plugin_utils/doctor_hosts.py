@@ -121,7 +121,8 @@ def _disk(host: Host, disk: dict[str, t.Any], limits: dict[str, t.Any]) -> t.Ite
     if low or disk["free_inodes_percent"] < limits["disk_free_percent_min"]:
         what = f"{disk['free_mb']} MB ({disk['free_percent']:g} %) are free" if low else f"{disk['free_inodes_percent']:g} % of the inodes are free"
         severity = ERROR if min(disk["free_percent"], disk["free_inodes_percent"]) < 2 else WARNING
-        yield Finding(severity, "disk", (host.name,), f"The disk of {disk['path']} is filling up: {what}", "Free space or enlarge the disk; logs and old releases come first")
+        message = f"The disk of {disk['path']} is filling up: {what}"
+        yield Finding(severity, "disk", (host.name,), message, "Free space or enlarge the disk; logs and old releases come first")
 
 
 def kernel(cluster: Cluster) -> t.Iterator[Finding]:

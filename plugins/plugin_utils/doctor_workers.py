@@ -78,7 +78,8 @@ def consumers(cluster: Cluster) -> t.Iterator[Finding]:
             )  # fmt: skip
     if cluster.limits["complete"]:
         for queue in sorted({queue for host in cluster.hosts for queue in host.expected.get("queues", [])} - set(wanted)):
-            yield Finding(ERROR, "queue", (), f"No pool of the inventory consumes the queue {queue} of celery_app_queues", "Add it to a pool in celery_worker_pools")
+            message = f"No pool of the inventory consumes the queue {queue} of celery_app_queues"
+            yield Finding(ERROR, "queue", (), message, "Add it to a pool in celery_worker_pools")
 
 
 def _app(cluster: Cluster) -> str:
