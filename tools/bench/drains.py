@@ -62,7 +62,7 @@ def pace(lab: Lab) -> int:
 
 def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -> dict[str, Any]:
     """Drain a host while it runs long tasks and short ones arrive; put it back to work, and count."""
-    streams = [*short_streams(), Stream(LONG, [seconds], VIDEO, 2, 6)]
+    streams = [*short_streams(), Stream(LONG, [seconds], VIDEO, 2, 4)]
     with Load(lab, streams) as load:
         time.sleep(6)
         if hang:
