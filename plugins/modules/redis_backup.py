@@ -160,7 +160,7 @@ def backup(module: AnsibleModule) -> dict[str, t.Any]:
     params, begin = module.params, time.time()
     directory, wait = params["directory"], params["wait_seconds"]
     group = rg.Group(params)
-    decision, unused, redises = rt.find_master(group.redis, group.sentinel, group.name, group.timeout, wait)
+    decision, *unused = rt.find_master(group.redis, group.sentinel, group.name, group.timeout, wait)
     if decision.state != "found":
         raise BackupError(decision.message or "no broker runs")
     path = os.path.join(directory, dump_name(group.name, begin))

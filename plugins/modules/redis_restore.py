@@ -196,7 +196,7 @@ def restore(module: AnsibleModule) -> dict[str, t.Any]:
     if not module.check_mode or os.path.exists(params["path"]):
         check_dump(module, params["path"], params["sha256"])
     group = rg.Group(params)
-    decision, unused, redises = rt.find_master(group.redis, group.sentinel, group.name, group.timeout, params["wait_seconds"])
+    decision, *unused = rt.find_master(group.redis, group.sentinel, group.name, group.timeout, params["wait_seconds"])
     if decision.state != "found":
         raise RestoreError(decision.message or "no broker runs")
     group.timeout = 60

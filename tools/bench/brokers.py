@@ -21,10 +21,10 @@ PAUSE = re.compile(r"writes\s+paused for ([\d.]+)\s+s")
 FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds", "sender_gap_seconds")
 
 
-def play(lab: Lab, name: str, check: bool = True, **variables: Any) -> Any:
+def play(lab: Lab, name: str, *arguments: str, check: bool = True, **variables: Any) -> Any:
     """Run a playbook for operations on the lab."""
     inventories = [Path(path) for path in lab.inventories if path != "-i"]
-    return run_playbook(f"playbooks/ops/{name}.yml", inventories=inventories, check=check, **variables)
+    return run_playbook(f"playbooks/ops/{name}.yml", *arguments, inventories=inventories, check=check, **variables)
 
 
 def under_load(lab: Lab, name: str, **variables: Any) -> dict[str, Any]:

@@ -27,19 +27,11 @@ def assert_nothing_noticed(result: dict) -> None:
     assert max(result["execution_gap_seconds"], result["sender_gap_seconds"]) <= GAP_SECONDS
 
 
-@pytest.mark.parametrize(
-    ("playbook", "variables", "message"),
-    [
-        ("failover", {"redis_failover_to": "no-such-host"}, "no such broker"),
-        ("remove_brokers", {"redis_remove_hosts": "no-such-host"}, "redis_remove_hosts"),
-        ("restore", {"redis_backup_restore_file": "/no/such/dump.rdb"}, "not on the control machine"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_changes(lab, playbook, variables, message):
+def test_an_unknown_host_is_refused_before_anything_changes(lab):
     before = lab.sentinel_master()
-    done = brokers.play(lab, playbook, check=False, **variables)
+    done = brokers.play(lab, "failover", check=False, redis_failover_to="no-such-host")
     assert done.returncode != 0
-    assert message in " ".join(done.stdout.split()), done.stdout[-3000:]
+    assert "no such broker" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert "changed=1" not in done.stdout
     assert lab.sentinel_master() == before
 
@@ -66,6 +58,7 @@ def test_a_restart_of_every_broker_under_load(lab, results):
 
 def test_what_is_up_to_date_is_not_restarted(lab):
     before = brokers.process_ids(lab)
-    done = brokers.play(lab, "update_brokers", redis_update_packages=False)
-    assert done.stdout.count("changed=0") == len(lab.group("brokers")) == done.stdout.count("failed=0"), done.stdout[-2000:]
+    host = next(host for host in before if host != lab.sentinel_master())
+    done = brokers.play(lab, "update_brokers", "--limit", host, redis_update_packages=False)
+    assert done.stdout.count("changed=0") == done.stdout.count("failed=0") == 1, done.stdout[-2000:]
     assert brokers.process_ids(lab) == before
