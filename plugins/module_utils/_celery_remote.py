@@ -299,9 +299,8 @@ def trial(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     environment = {**os.environ, "PYTHONPATH": f"{request['config']}:{request['source']}"}
     begin = time.monotonic()
     with tempfile.TemporaryFile() as output:
-        said = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, output.fileno(), 2)]
         command = [sys.executable, "-P", "-m", "celery", "-A", request["module_name"], *words]
-        process = os.posix_spawn(sys.executable, command, environment, file_actions=said, setpgroup=0)
+        process = start(command, environment, output.fileno())
         ended = False
         error = ""
         try:
@@ -328,6 +327,21 @@ def trial(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
         output.seek(max(0, output.seek(0, os.SEEK_END) - LAST_WORDS))
         words_said = output.read().decode("utf-8", "replace")
     return {"ok": not error, "error": error, "output": words_said if error else "", "seconds": round(time.monotonic() - begin, 2)}
+
+
+def start(command: list[str], environment: dict[str, str], output: int) -> int:
+    """Start a program in a process group of its own and return its process."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        os.setpgid(0, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.execve(command[0], command, environment)
+    finally:
+        # Only reached where the program could not be started; nothing of this process may run twice.
+        os._exit(127)
 
 
 def stop(process: int) -> None:

@@ -168,13 +168,14 @@ def test_a_batch_that_fails_goes_back_and_the_rest_is_untouched(lab, project):
     """The release passes the gate, but one kind of node starts and executes nothing."""
     spoil(project, FAILS_TASKS.replace("{node}", "video@"))
     first, second = lab.group("workers_cpu")[:2]
-    before = lab.run(second, "pgrep --full --list-full 'venv/bin/celery .* worker '")
+    processes = "systemctl show --property=Id,MainPID 'celery-worker-*'"
+    before = lab.run(second, processes)
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 10), Stream("proj.tasks.sleep", [0.5], "data_export", 2)]) as load:
         said = updates.play(lab, "rolling_update", "--skip-tags", "always", "--limit", "workers_cpu", check=False,
                             celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
                             celery_update_rollback_on_failure=True)
     assert f"video@{first} did not execute its canary" in said and "The batch went back" in said
     assert (updates.current(lab, first), updates.running(lab, first)) == (SHIPPED, {SHIPPED})
-    assert lab.run(second, "pgrep --full --list-full 'venv/bin/celery .* worker '") == before
+    assert lab.run(second, processes) == before
     result = load.result()
     assert (result["lost"], result["failed"], result["doubled"], result["executed"]) == (0, 0, 0, result["accepted"])
