@@ -15,6 +15,7 @@ author:
 description:
   - Walks once over the hosts of the given groups, without templating their variables, so it can be computed on one host for all.
   - Each target carries the labels C(host) and C(instance), both the host's name in the inventory, and C(group).
+positional: hostvars, jobs
 options:
   _input:
     description: The groups of the inventory, as in the variable C(groups).
