@@ -76,13 +76,13 @@ def test_no_playbook_asks_for_anything():
 
 
 def test_every_template_can_be_read_without_a_terminal(private):
-    for verb in TEMPLATES:
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(private / "project/collections")}
-        done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", "-i", str(private / "inventory/0"), TEMPLATES[verb]["playbook"]],
-            cwd=private / "project", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, verb + done.stdout + done.stderr
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(private / "project/collections")}
+    inventories = [word for path in sorted((private / "inventory").iterdir()) for word in ("-i", str(path))]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check", *inventories, *[entry["playbook"] for entry in TEMPLATES.values()]],
+        cwd=private / "project", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_verify_and_doctor_run_as_jobs(private):
