@@ -76,11 +76,11 @@ unacked:
   description: Number of unacknowledged messages of the dump. Workers get them once the visibility timeout is over.
   type: int
   returned: success
-keys:
+restored_keys:
   description: Number of keys restored.
   type: int
   returned: success
-kept:
+kept_keys:
   description: Number of keys of the dump that exist already and were left as they are.
   type: int
   returned: success
@@ -208,7 +208,7 @@ def restore(module: AnsibleModule) -> dict[str, t.Any]:
             raise RestoreError(f"messages wait in the brokers: {said}. Let them be consumed, or say that they are to be overwritten, which deletes them")
         result: dict[str, t.Any] = {"changed": True, "overwritten": describe(waiting)}
         if module.check_mode:
-            return {**result, "messages": 0, "queues": {}, "unacked": 0, "keys": 0, "kept": 0, "seconds": 0.0}
+            return {**result, "messages": 0, "queues": {}, "unacked": 0, "restored_keys": 0, "kept_keys": 0, "seconds": 0.0}
         with loaded(module, databases) as source:
             master.raw = False
             check_room(source, master)
@@ -218,7 +218,7 @@ def restore(module: AnsibleModule) -> dict[str, t.Any]:
         following = len(rc.replicas(rc.parse_info(master.command("INFO", "replication"))))
         if following and not master.command("WAIT", 1, 10000):
             raise RestoreError("everything was copied, but no replica confirmed it in 10 s")
-    result.update(messages=copied.messages, queues=copied.queues, unacked=copied.unacked, keys=copied.keys, kept=copied.kept)
+    result.update(messages=copied.messages, queues=copied.queues, unacked=copied.unacked, restored_keys=copied.keys, kept_keys=copied.kept)
     result["seconds"] = round(time.monotonic() - begin, 2)
     return result
 
@@ -230,7 +230,7 @@ def main() -> None:
             **rm.group_options(),
             "path": {"type": "path", "required": True},
             "sha256": {"type": "str", "default": ""},
-            "key_prefixes": {"type": "list", "elements": "str", "default": []},
+            "key_prefixes": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "overwrite": {"type": "bool", "default": False},
             "work_directory": {"type": "path", "default": "/var/lib/redis-broker"},
             "user": {"type": "str", "default": "redis"},
