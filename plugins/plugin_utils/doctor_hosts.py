@@ -172,9 +172,10 @@ def environments(cluster: Cluster) -> t.Iterator[Finding]:
     for host in cluster.having("celery_app"):
         found, wanted = host.report.get("program", {}).get("configured", {}), host.expected.get("environment", {})
         for key, label in names.items():
-            if key in found and str(found[key]) != str(wanted.get(key, "")):
+            # Without a wanted value the inventory itself is what is wrong.
+            if key in found and wanted.get(key) and str(found[key]) != str(wanted[key]):
                 yield Finding(
-                    ERROR, "environment", (host.name,), f"The programs of the host use the {label} {found[key]}, the inventory says {wanted.get(key)}",
+                    ERROR, "environment", (host.name,), f"The programs of the host use the {label} {found[key]}, the inventory says {wanted[key]}",
                     f"{SITE} with --limit {host.name} --tags celery_app, or correct common_environment",
                 )  # fmt: skip
 
