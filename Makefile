@@ -1,6 +1,6 @@
 # Everything that a person does in a checkout; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity importer docs-check docs build bench venv engine image lock
+.PHONY: help demo demo-down test lint unit sanity importer docs-check docs build bench venv engine image lock screenshot
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,7 +19,7 @@ test: venv engine ## Run every check and test
 lint: venv ## Lint playbooks, roles, YAML, changelog and plugin documentation
 	tools/lint.sh
 
-unit: venv ## Test plugins and scripts, and compare specs, defaults and READMEs
+unit: venv .venv/bin/promtool ## Test plugins and scripts, and compare specs, defaults and READMEs
 	pytest -q tests/unit
 
 sanity: venv ## Run ansible-test sanity, without an ignore file
@@ -42,6 +42,9 @@ build: venv ## Build the tarball and use it from an empty directory
 bench: venv engine ## Measure the cluster of the demo: tasks a second, failovers, runs of the playbook
 	tools/bench.sh
 
+screenshot: venv ## Take the pictures of the overview page from the running demo
+	tools/screenshot.sh .demo monitor-1
+
 venv: ## Make .venv with the locked tools
 	@tools/make_venv.sh
 
@@ -57,6 +60,9 @@ lock: venv ## Write the locks in requirements/ anew
 	  uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header \
 	    --output-file requirements/$$name.txt requirements/$$name.in; \
 	done
+
+.venv/bin/promtool: tools/make_promtool.sh | venv
+	$<
 
 .venv-importer: requirements/importer.txt | venv
 	uv venv --quiet --clear --python .venv/bin/python $@

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import shutil
 import subprocess
 import typing as t
 
@@ -70,7 +69,6 @@ def test_the_mail_server_logs_in_only_with_a_user() -> None:
     assert "smtp_auth_username" not in rendered(**{**FULL, "alertmanager_smtp_user": ""})["global"]
 
 
-@pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed")
 @pytest.mark.parametrize("given", [{}, FULL], ids=["defaults", "full"])
 def test_amtool_accepts_it(given: dict[str, t.Any], tmp_path: pathlib.Path) -> None:
     path = tmp_path / "alertmanager.yml"
