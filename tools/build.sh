@@ -16,14 +16,14 @@ export ANSIBLE_CONFIG=$PWD/ansible.cfg ANSIBLE_COLLECTIONS_PATH="$work/installed
 ansible-galaxy collection install --offline --collections-path "$work/installed" "$tarball"
 cp -r "$checkout/inventories" .
 
-playbooks=0
+playbooks=()
 for playbook in "$work"/installed/ansible_collections/multinode/celery/playbooks/{,ops/}*.yml; do
   name=${playbook#*/playbooks/}
   name=${name%.yml}
-  for inventory in dev test prod; do
-    ansible-playbook --syntax-check -i "inventories/$inventory" "multinode.celery.${name//\//.}" >/dev/null
-  done
-  playbooks=$((playbooks + 1))
+  playbooks+=("multinode.celery.${name//\//.}")
+done
+for inventory in dev test prod; do
+  ansible-playbook --syntax-check -i "inventories/$inventory" "${playbooks[@]}" >/dev/null
 done
 
 roles=$(ansible-doc --type role --list --json multinode.celery | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')
@@ -32,12 +32,11 @@ expected=$(find "$checkout/roles" -mindepth 3 -maxdepth 3 -path '*/meta/argument
 
 plugins=0
 for kind in module filter; do
-  names=$(ansible-doc --type "$kind" --list --json multinode.celery | python3 -c 'import json, sys; print(*json.load(sys.stdin))')
-  for name in $names; do
-    ansible-doc --type "$kind" "$name" >/dev/null
-    plugins=$((plugins + 1))
-  done
+  mapfile -t names < <(ansible-doc --type "$kind" --list --json multinode.celery | python3 -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")')
+  shown=$(ansible-doc --type "$kind" --json "${names[@]}" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')
+  [ "$shown" -eq "${#names[@]}" ] || { echo "ansible-doc shows $shown of ${#names[@]} ${kind}s" >&2; exit 1; }
+  plugins=$((plugins + shown))
 done
 
 [ $# -eq 0 ] || cp "$tarball" "$1"
-echo "$(basename "$tarball"): $playbooks playbooks, $roles roles and $plugins plugins work from the installed collection"
+echo "$(basename "$tarball"): ${#playbooks[@]} playbooks, $roles roles and $plugins plugins work from the installed collection"

@@ -16,19 +16,9 @@ description:
   - Canaries wait their turn behind the tasks that are in a queue; those that nobody takes in time expire.
   - With O(direct) each node gets one canary through the queue that it alone consumes, for which Celery's setting
     C(worker_direct) must be on. Nothing waits there, but a node that is busy answers when one of its tasks has ended.
+extends_documentation_fragment:
+  - multinode.celery.celery.application
 options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   nodes:
     description:
       - Nodes that must answer, as the filter P(multinode.celery.celery_nodes#filter) returns them.

@@ -18,6 +18,8 @@ description:
     according to its log are given back to their queues at once. Those that the broker does not have were acknowledged
     before they ran; they are lost.
   - The manager kills whatever still runs after O(stop_timeout_seconds), with the same report.
+extends_documentation_fragment:
+  - multinode.celery.celery.nodes
 options:
   state:
     description: Whether the nodes of the host are stopped and stay so, or run.
@@ -37,55 +39,6 @@ options:
     description: Seconds that running tasks get, where that is less than what the nodes were started with; 0 for just that.
     type: int
     default: 0
-  answer_timeout_seconds:
-    description: >-
-      Seconds after which a node that has not noticed that it shall stop is killed. A node of a solo pool,
-      whose main thread is inside its task, is only killed when its process is suspended.
-    type: int
-    default: 30
-  start_timeout_seconds:
-    description: How long a started node may take until it is ready, in seconds.
-    type: int
-    default: 120
-  stop_timeout_seconds:
-    description: How long the managers wait before they kill a stopping node, in seconds.
-    type: int
-    default: 360
-  app_name:
-    description: Name of the application, as in C(celery_app_name); without it the broker is not asked for tasks of killed nodes.
-    type: str
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
-  marker:
-    description: File that tells units, supervisor and M(multinode.celery.celery_nodes) that the host is drained.
-    type: path
-    default: /etc/celery/drained
-  report_directory:
-    description: Directory in which stopping nodes write down what becomes of their tasks.
-    type: path
-    default: /var/lib/celery/drain
-  prefix:
-    description: What the names of units and programs of worker nodes begin with.
-    type: str
-    default: celery-worker-
-  unit_directory:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  program_directory:
-    description: Directory of the supervisor programs.
-    type: path
-    default: /etc/supervisor/conf.d
-  supervisor_socket:
-    description: Socket of supervisor.
-    type: path
-    default: /run/supervisor.sock
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying the target.

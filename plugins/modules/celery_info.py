@@ -13,19 +13,9 @@ description:
   - Pings nodes, and asks those that answer for statistics, active queues or registered tasks.
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host reaches every node of the environment.
+extends_documentation_fragment:
+  - multinode.celery.celery.application
 options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   nodes:
     description: Celery names of the nodes that are expected to answer; all that answer in time when empty.
     type: list

@@ -17,6 +17,8 @@ description:
   - Nodes are stopped and started side by side. A started node counts as ready when its log says so.
   - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node may stand
     in for one that is restarted; when a new node does not come up, the others are left alone.
+extends_documentation_fragment:
+  - multinode.celery.celery.nodes
 options:
   manager:
     description: Service manager that runs the nodes.
@@ -40,57 +42,6 @@ options:
     type: list
     elements: path
     default: []
-  start_timeout_seconds:
-    description: How long a started node may take until it is ready, in seconds.
-    type: int
-    default: 120
-  stop_timeout_seconds:
-    description: How long the manager waits before it kills a stopping node, in seconds.
-    type: int
-    default: 360
-  prefix:
-    description: What the names of units and programs of worker nodes begin with; all others are left alone.
-    type: str
-    default: celery-worker-
-  unit_directory:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  program_directory:
-    description: Directory of the supervisor programs.
-    type: path
-    default: /etc/supervisor/conf.d
-  supervisor_socket:
-    description: Socket of supervisor.
-    type: path
-    default: /run/supervisor.sock
-  app_name:
-    description:
-      - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
-        given back at once; without, they come back after the visibility timeout.
-    type: str
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
-  marker:
-    description: File that tells that the host is drained, see M(multinode.celery.celery_drain). Its nodes are not started then.
-    type: path
-    default: /etc/celery/drained
-  report_directory:
-    description: Directory in which stopping nodes write down what becomes of their tasks.
-    type: path
-    default: /var/lib/celery/drain
-  answer_timeout_seconds:
-    description: >-
-      Seconds after which a node that has not noticed that it shall stop is killed. A node of a solo pool,
-      whose main thread is inside its task, is only killed when its process is suspended.
-    type: int
-    default: 30
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying the target.

@@ -14,19 +14,9 @@ description:
   - Nothing is taken out of a queue. Messages are read in small parts, so that Redis serves others in between.
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host sees every queue of the environment.
+extends_documentation_fragment:
+  - multinode.celery.celery.application
 options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   queues:
     description: Names of the queues.
     type: list

@@ -15,19 +15,9 @@ description:
   - Then runs a worker of the release that consumes a queue of its own, and has it execute a canary. It takes no other task.
   - Fails when the release does not load, when waiting tasks are unknown to it, or when its worker executes no canary.
     What runs is not touched.
+extends_documentation_fragment:
+  - multinode.celery.celery.application
 options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   app_module:
     description: Python module that holds the Celery application, as in C(celery_app_module).
     type: str

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options that the modules for Celery share."""
+
+    APPLICATION = r"""
+options:
+  app_name:
+    description: Name of the application, as in C(celery_app_name).
+    type: str
+    required: true
+  app_root:
+    description: Directory that holds the releases of all applications.
+    type: path
+    default: /opt/celery
+  user:
+    description: User that runs the application's programs.
+    type: str
+    default: celery
+"""
+
+    NODES = r"""
+options:
+  prefix:
+    description: What the names of units and programs of worker nodes begin with; all others are left alone.
+    type: str
+    default: celery-worker-
+  unit_directory:
+    description: Directory of the units.
+    type: path
+    default: /etc/systemd/system
+  program_directory:
+    description: Directory of the supervisor programs.
+    type: path
+    default: /etc/supervisor/conf.d
+  supervisor_socket:
+    description: Socket of supervisor.
+    type: path
+    default: /run/supervisor.sock
+  start_timeout_seconds:
+    description: How long a started node may take until it is ready, in seconds.
+    type: int
+    default: 120
+  stop_timeout_seconds:
+    description: How long the manager waits before it kills a stopping node, in seconds.
+    type: int
+    default: 360
+  answer_timeout_seconds:
+    description: >-
+      Seconds after which a node that has not noticed that it shall stop is killed. A node of a solo pool,
+      whose main thread is inside its task, is only killed when its process is suspended.
+    type: int
+    default: 30
+  app_name:
+    description:
+      - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
+        given back at once; without, they come back after the visibility timeout.
+    type: str
+  app_root:
+    description: Directory that holds the releases of all applications.
+    type: path
+    default: /opt/celery
+  user:
+    description: User that runs the application's programs.
+    type: str
+    default: celery
+  marker:
+    description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.
+    type: path
+    default: /etc/celery/drained
+  report_directory:
+    description: Directory in which stopping nodes write down what becomes of their tasks.
+    type: path
+    default: /var/lib/celery/drain
+"""
