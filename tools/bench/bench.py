@@ -19,6 +19,7 @@ from typing import Any
 import brokers
 import drains
 import faults
+import metrics
 import monitoring
 import report
 import updates

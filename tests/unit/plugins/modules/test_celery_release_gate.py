@@ -42,5 +42,8 @@ def test_variables_of_the_environment_file(tmp_path):
 
 
 def test_a_release_that_leaves_while_it_is_imported_is_refused(monkeypatch):
-    monkeypatch.setattr(remote, "load_release", lambda request: (_ for _ in ()).throw(SystemExit("no licence")))
+    def leave(_request):
+        raise SystemExit("no licence")
+
+    monkeypatch.setattr(remote, "load_release", leave)
     assert "SystemExit: no licence" in remote.examine_release({})["error"]
