@@ -29,8 +29,8 @@ FAST = {"celery_worker_drain_timeout_seconds": 8, "celery_worker_stop_timeout_se
 
 
 def converge(**variables):
-    """Run the worker role alone on the host; ANSIBLE_INVENTORY names the inventories."""
-    arguments = ("--limit", "test-1", "--tags", "celery_worker")
+    """Run the worker role and what it needs on the host; ANSIBLE_INVENTORY names the inventories."""
+    arguments = ("--limit", "test-1", "--tags", "common,celery_worker")
     return run_playbook("playbooks/workers.yml", *arguments, **variables).stdout
 
 
@@ -54,7 +54,6 @@ def result(host, identity, timeout):
 
 @pytest.fixture(name="supervised", scope="module", autouse=True)
 def _supervised():
-    run_playbook("playbooks/workers.yml", "--limit", "test-1", "--tags", "common", **SUPERVISED)
     converge(**SUPERVISED, **FAST)
     yield
     converge()
