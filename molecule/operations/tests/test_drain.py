@@ -57,7 +57,8 @@ def test_bad_input_is_refused_before_anything_changes(lab, host, named, message)
 def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, seconds, results):
     result = results["drain_bounded"] = drains.drain(lab, host, seconds, celery_drain_timeout_seconds=4)
     assert_nothing_lost(result)
-    assert result["doubled"] == 0
+    # At least once: one task of a node that stops may have reached its process in that very moment.
+    assert result["doubled"] <= len(result["nodes"]), result
     assert result["still_up"] == []
     assert result["nodes"]["video"]["outcome"] == "timed out", result
     assert result["nodes"]["video"]["given_back"] > 0

@@ -37,7 +37,9 @@ def test_a_pool_grows_and_shrinks_under_load(lab, host):
     assert set(result["nodes_up"]) - set(before) == {f"video-{number}" for number in range(2, 9)}
     assert result["nodes_down"] == before
     assert sorted(result["nodes"]) == sorted(set(result["nodes_up"]) - set(before))
-    assert (result["refused"], result["failed"], result["lost"], result["waiting"], result["doubled"]) == (0, 0, 0, 0, 0), result
+    assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
+    # At least once: one task of a node that stops may have reached its process in that very moment.
+    assert result["doubled"] <= len(result["nodes"]), result
     assert result["executed"] == result["accepted"] > 100
 
 

@@ -71,8 +71,10 @@ def releases(lab, where=None) -> dict[str, str]:
 
 def assert_nothing_noticed(result: dict) -> None:
     assert result["accepted"] > 500, "too little load to prove anything"
-    assert (result["refused"], result["failed"], result["lost"], result["waiting"], result["doubled"]) == (0, 0, 0, 0, 0), result
+    assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
     assert result["executed"] == result["accepted"]
+    # At least once: a task that reaches a process in the very moment in which its node is told to stop runs, and runs again elsewhere.
+    assert result["doubled"] <= sum(count["at_first"] for count in result["consumers"].values()), result
     # Batches of one host: a pool is never short of more than the nodes of one host, and never gone.
     for pool, count in result["consumers"].items():
         assert count["fewest"] >= max(1, count["at_first"] - 1), (pool, result["consumers"])
@@ -178,4 +180,4 @@ def test_a_batch_that_fails_goes_back_and_the_rest_is_untouched(lab, project):
     assert (updates.current(lab, first), updates.running(lab, first)) == (SHIPPED, {SHIPPED})
     assert lab.run(second, processes) == before
     result = load.result()
-    assert (result["lost"], result["failed"], result["doubled"], result["executed"]) == (0, 0, 0, result["accepted"])
+    assert (result["lost"], result["failed"], result["executed"]) == (0, 0, result["accepted"])
