@@ -205,6 +205,33 @@ for kind in (PrefixedRedisPubSub, redis.client.PubSub):
     assert settings(rendered, "asked", code) == [[False, 1], [False, 0.2], [True, 0], [False, 0.2]]
 
 
+def test_a_subscription_without_a_message_keeps_no_task_waiting(rendered):
+    code = """
+import redis.client
+asked = []
+redis.client.PubSub.parse_response = lambda self, block=True, timeout=0: asked.append([block, timeout])
+redis.client.PubSub.__del__ = lambda self: None
+app.conf.broker_url
+from kombu.transport.redis import PrefixedRedisPubSub
+
+
+class Connection:
+    def __init__(self, readable):
+        self.readable = readable
+
+    def can_read(self, timeout):
+        assert timeout < 0.1
+        return self.readable
+
+
+pubsub = PrefixedRedisPubSub.__new__(PrefixedRedisPubSub)
+for readable in (False, True):
+    pubsub.connection = Connection(readable)
+    pubsub.parse_response()
+"""
+    assert settings(rendered, "asked", code) == [[False, 1]]
+
+
 def test_greenlets_find_nothing_that_was_imported_before_the_patches(rendered):
     code = "import sys\nimport celeryconfig"
     assert settings(rendered, "sorted({'kombu.utils.eventio', 'kombu.transport.redis'} & set(sys.modules))", code) == []
