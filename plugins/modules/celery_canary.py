@@ -17,6 +17,7 @@ description:
   - With O(direct) each node gets one canary through the queue that it alone consumes, for which Celery's setting
     C(worker_direct) must be on. Nothing waits there, but a node that is busy answers when one of its tasks has ended.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.application
 options:
   nodes:
@@ -45,10 +46,6 @@ options:
     default: 30.0
 attributes:
   check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: none
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
     support: none
 author:
   - multinode.celery contributors (@multinode)

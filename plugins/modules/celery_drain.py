@@ -19,6 +19,7 @@ description:
     before they ran; they are lost.
   - The manager kills whatever still runs after O(stop_timeout_seconds), with the same report.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.nodes
 options:
   state:
@@ -39,13 +40,6 @@ options:
     description: Seconds that running tasks get, where that is less than what the nodes were started with; 0 for just that.
     type: int
     default: 0
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 seealso:

@@ -14,6 +14,7 @@ description:
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host reaches every node of the environment.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.application
 options:
   nodes:
@@ -39,13 +40,6 @@ options:
     description: Whether an expected node that does not answer is a failure.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

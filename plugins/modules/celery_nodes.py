@@ -18,6 +18,7 @@ description:
   - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node may stand
     in for one that is restarted; when a new node does not come up, the others are left alone.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.nodes
 options:
   manager:
@@ -43,11 +44,7 @@ options:
     elements: path
     default: []
 attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
   diff_mode:
-    description: Will return details on what has changed, when in diff mode.
     support: full
 author:
   - multinode.celery contributors (@multinode)

@@ -15,6 +15,7 @@ description:
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host sees every queue of the environment.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.application
 options:
   queues:
@@ -30,13 +31,6 @@ options:
     description: How long reading may take, in seconds.
     type: float
     default: 60.0
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

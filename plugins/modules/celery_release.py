@@ -15,6 +15,8 @@ description:
     a complete release is never changed.
   - The C(current) link is not touched; switching it is the deployment.
   - Older releases are removed, but never the one that C(current) points to.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   root:
     description: Directory of the application.
@@ -85,13 +87,6 @@ options:
     description: How many complete releases to keep, the new one included.
     type: int
     default: 5
-attributes:
-  check_mode:
-    description: Can run in check mode and say whether the release would be installed.
-    support: full
-  diff_mode:
-    description: Does not show differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -16,6 +16,7 @@ description:
   - Fails when the release does not load, when waiting tasks are unknown to it, or when its worker executes no canary.
     What runs is not touched.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.celery.application
 options:
   app_module:
@@ -63,10 +64,6 @@ options:
     default: 60.0
 attributes:
   check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: none
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
     support: none
 author:
   - multinode.celery contributors (@multinode)

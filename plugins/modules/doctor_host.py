@@ -15,6 +15,8 @@ description:
   - It changes nothing, installs nothing and ends in bounded time. What cannot be read is told, it is no failure.
   - Its action plugin works out on the controller what the inventory says for the host, so the task needs no options;
     it adds the differences, and it reports a host that cannot be reached instead of failing.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   playbook:
     description: Playbook on the controller that deploys the hosts; that of the collection when empty.
@@ -88,13 +90,6 @@ options:
     description: How long one server, one command or one file system may take, in seconds.
     type: float
     default: 2.0
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

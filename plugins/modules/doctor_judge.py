@@ -13,6 +13,8 @@ description:
   - Compares what every host told M(multinode.celery.doctor_host), and what workers and queues told one of them,
     with the inventory and with each other.
   - Runs on the controller and contacts no host; use it with C(run_once).
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   hosts:
     description: Hosts that were asked.
@@ -54,13 +56,6 @@ options:
     description: File on the controller that gets the findings as JSON.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing on any host.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -15,6 +15,8 @@ description:
   - Entries are applied in the order directories, files, links, absent; within each in the order given.
   - A file is replaced atomically and only when its content differs, so the modification time of
     an unchanged file never moves.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   owner:
     description: Owner of every entry that names none.
@@ -115,11 +117,10 @@ options:
     default: []
 attributes:
   check_mode:
-    description: Can run in check mode and say what would change, even where owners or parents do not exist yet.
-    support: full
+    details: Can run in check mode and say what would change, even where owners or parents do not exist yet.
   diff_mode:
-    description: Returns the differences of files that are not sensitive.
     support: full
+    details: Returns the differences of files that are not sensitive.
 author:
   - multinode.celery contributors (@multinode)
 """

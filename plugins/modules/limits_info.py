@@ -12,6 +12,8 @@ version_added: "1.0.0"
 description:
   - Reads the limit of open files of the main process of each service, and the highest limit that the host can give.
   - A limit above that ceiling is not held against a service.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   processes:
     description: Services with the limit that each should have.
@@ -29,13 +31,6 @@ options:
         description: Wanted number of open files.
         type: int
         required: true
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

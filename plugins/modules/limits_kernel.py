@@ -13,6 +13,8 @@ description:
   - Writes the parameters whose live value differs, reads every one back, and fails when the kernel keeps another value.
   - A parameter that the host may not write, as in a container, is left alone with a warning.
   - Changes the running kernel only; what a boot sets stands in files.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   sysctl:
     description: Wanted values by the name of the parameter.
@@ -24,12 +26,9 @@ options:
     choices: [never, madvise, always, keep]
     default: keep
 attributes:
-  check_mode:
-    description: Can run in check mode and say what would change.
-    support: full
   diff_mode:
-    description: Returns the live values before and after.
     support: full
+    details: Returns the live values before and after.
 author:
   - multinode.celery contributors (@multinode)
 """

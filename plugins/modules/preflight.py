@@ -15,6 +15,8 @@ description:
   - Runs on the controller and contacts no host; use it with C(run_once).
   - All findings are told in one message, each with the variable, its value, the hosts, and what to set where.
     Values that a spec marks with C(no_log) are never shown.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   roles:
     description: Roles of this collection that the hosts of each group get, as lists by the name of the group.
@@ -42,13 +44,6 @@ options:
     description: Result of an earlier check of the hosts in the same run; what it covers is not done again.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

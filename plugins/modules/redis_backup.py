@@ -14,6 +14,7 @@ description:
     has it save one consistent dump in the background, checks the dump, and keeps it with its checksum and a description.
   - Deletes the oldest dumps beyond O(keep), and only once the new one is complete.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   host:
@@ -28,13 +29,6 @@ options:
     description: How many dumps are kept.
     type: int
     default: 7
-attributes:
-  check_mode:
-    description: Reports that a dump would be made.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -16,6 +16,7 @@ description:
   - Says nothing about C(replicaof), which belongs to Sentinel.
   - A setting that is removed from the file keeps its last value, because nothing says what it should be now.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.server
 options:
   port:
@@ -34,11 +35,10 @@ options:
     type: str
 attributes:
   check_mode:
-    description: Reports what would be changed. A server that does not run yet counts as up to date.
-    support: full
+    details: Reports what would be changed. A server that does not run yet counts as up to date.
   diff_mode:
-    description: Shows settings and rules, never passwords or their hashes.
     support: full
+    details: Shows settings and rules, never passwords or their hashes.
 author:
   - multinode.celery contributors (@multinode)
 """

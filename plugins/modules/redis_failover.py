@@ -16,6 +16,7 @@ description:
   - Refuses, before anything happened, when a server is missing or behind.
   - With neither O(to) nor O(avoid) the master is moved in every run.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   to:
@@ -40,11 +41,10 @@ options:
     default: 20.0
 attributes:
   check_mode:
-    description: Reports whether it would move the master, after the same checks.
-    support: full
+    details: Reports whether it would move the master, after the same checks.
   diff_mode:
-    description: Shows the master before and after.
     support: full
+    details: Shows the master before and after.
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -17,6 +17,7 @@ description:
   - Returns when the node is back in step with its master.
   - Refuses when another node is missing or behind, so that a loop over hosts stops by itself.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   host:
@@ -36,13 +37,6 @@ options:
     description: For how long writes may be paused at most during a handover.
     type: float
     default: 20.0
-attributes:
-  check_mode:
-    description: Reports that it would restart.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

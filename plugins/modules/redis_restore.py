@@ -16,6 +16,7 @@ description:
   - Refuses where messages wait or are unacknowledged, unless O(overwrite=true).
   - A message that was executed after the dump was made is executed again.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   path:
@@ -45,11 +46,7 @@ options:
     default: redis
 attributes:
   check_mode:
-    description: Checks the dump and the queues, and reports that it would restore.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
+    details: Checks the dump and the queues, and reports that it would restore.
 author:
   - multinode.celery contributors (@multinode)
 """

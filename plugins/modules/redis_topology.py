@@ -16,6 +16,7 @@ description:
   - Waits while a failover is in progress, and fails where two masters hold data. It never guesses and never changes anything.
   - Meant to run once for all hosts, on any of them, with the result used by all.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   state_files:
@@ -24,13 +25,6 @@ options:
         C(address port) of the master of a replica, an empty string on a master, null where there is no file.
       - Without it, a group on which nothing runs is reported as RV(source=none) instead of being decided.
     type: dict
-attributes:
-  check_mode:
-    description: Can run in check mode and return what it would return otherwise.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to compare.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

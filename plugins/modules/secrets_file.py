@@ -14,6 +14,8 @@ description:
     and for every one of O(names).
   - Keeps what the file holds to the letter, gives it mode 0600, and encrypts it when Ansible has a vault password.
   - Runs on the controller and contacts no host. No password is shown.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   path:
     description: The file, usually C(group_vars/all/vault.yml) of an inventory.
@@ -29,12 +31,8 @@ options:
     type: int
     default: 32
 attributes:
-  check_mode:
-    description: Can run in check mode and say what would change.
-    support: full
   diff_mode:
-    description: Returns no differences, the content is secret.
-    support: none
+    details: Returns no differences, the content is secret.
 author:
   - multinode.celery contributors (@multinode)
 """

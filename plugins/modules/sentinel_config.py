@@ -14,6 +14,7 @@ description:
     with C(SENTINEL SET), C(SENTINEL CONFIG SET) and C(ACL SETUSER). The Sentinel writes its state file itself.
   - Starts to watch the master where the Sentinel does not know its name; never moves or renames a master that it knows.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.server
 options:
   port:
@@ -66,11 +67,10 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Reports what would be changed. A Sentinel that does not run yet counts as up to date.
-    support: full
+    details: Reports what would be changed. A Sentinel that does not run yet counts as up to date.
   diff_mode:
-    description: Shows settings and rules, never passwords or their hashes.
     support: full
+    details: Shows settings and rules, never passwords or their hashes.
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -15,6 +15,7 @@ description:
   - With O(healthy=true) it waits for a state in which a failover would work, and fails with what is missing.
     Servers that cannot be reached are reported, and tolerated as long as a majority is left.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   healthy:
@@ -25,13 +26,6 @@ options:
     description: Whether a server that gives no answer counts as a problem too.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode and return what it would return otherwise.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to compare.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

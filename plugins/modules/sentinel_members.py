@@ -16,6 +16,7 @@ description:
   - Sets the quorum where it differs.
   - What is removed must be stopped before, or it is found again.
 extends_documentation_fragment:
+  - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   without:
@@ -27,13 +28,6 @@ options:
     description: How many Sentinels must find the master down. More than half of those that stay when it is 0.
     type: int
     default: 0
-attributes:
-  check_mode:
-    description: Reports what would be forgotten.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -13,6 +13,8 @@ description:
   - Looks for every secret of every host of the inventory in the folder that M(multinode.celery.support_bundle) filled,
     takes out what is found, packs the folder and removes it.
   - Runs on the controller and contacts no host; use it with C(run_once).
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   directory:
     description: Folder on the controller with one folder for each host.
@@ -26,13 +28,6 @@ options:
     description: Further documents, as texts by the names of their files.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing on any host.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -13,6 +13,8 @@ description:
   - Reads files and the output of commands, takes every secret out of them before they leave the host, and hands them
     to the controller, where its action plugin looks for secrets again and writes them to a folder of the host.
   - Nothing is changed on the host. What cannot be read is noted in the bundle.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   directory:
     description: Folder on the controller in which the host gets one of its own.
@@ -40,13 +42,6 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Can run in check mode, it changes nothing on the host.
-    support: full
-  diff_mode:
-    description: Returns no differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

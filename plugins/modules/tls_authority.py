@@ -12,6 +12,8 @@ version_added: "1.0.0"
 description:
   - Changes the CA directory of M(multinode.celery.tls_certificate) on the controller; contacts no host.
   - The hosts must be brought to each step before the next one is taken.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   path:
     description: Directory of the CA on the controller.
@@ -37,13 +39,6 @@ options:
     description: Passphrase of the keys; the same for both CAs.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Can run in check mode and say whether something would change.
-    support: full
-  diff_mode:
-    description: Does not show differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -16,6 +16,8 @@ description:
     Where nothing is due this takes one round trip.
   - Where O(own_certificate) is given, the user's own files are put in place instead.
   - Refuses to replace the CAs of a host by others that have none in common with them.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   ca_directory:
     description: Directory of the CA on the controller.
@@ -82,13 +84,6 @@ options:
     description: File that tells the node exporter when the certificates expire; none is written where it is empty.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Can run in check mode and say what would change.
-    support: full
-  diff_mode:
-    description: Does not show differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

@@ -14,6 +14,8 @@ description:
   - Makes a key where there is none, or where a new one is asked for, keeps it beside the present one until its certificate
     arrives, and returns the public half only.
   - Writes the time at which the certificates expire for the textfile collector of the node exporter.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   ca_path:
     description: File of the trusted CAs.
@@ -59,13 +61,6 @@ options:
     description: File for the node exporter; none is written where it is empty.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Can run in check mode and say what would change.
-    support: full
-  diff_mode:
-    description: Does not show differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """

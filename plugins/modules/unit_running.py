@@ -14,6 +14,8 @@ description:
   - A restart therefore depends on the state of the host alone. One that a former run of the playbook owed, because it was
     interrupted after the files were written, is made up for.
   - systemd reads its units again where they changed.
+extends_documentation_fragment:
+  - multinode.celery.attributes
 options:
   name:
     description: Name of the service.
@@ -39,13 +41,6 @@ options:
       - File that says that the service has to stay as it is, such as the marker of a drained host.
       - While it exists the service is enabled, but neither started nor restarted.
     type: path
-attributes:
-  check_mode:
-    description: Can run in check mode and say whether the service would be started or restarted.
-    support: full
-  diff_mode:
-    description: Does not show differences.
-    support: none
 author:
   - multinode.celery contributors (@multinode)
 """
