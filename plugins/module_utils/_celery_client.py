@@ -43,7 +43,7 @@ def ask(module: AnsibleModule, action: str, seconds: float, release: str = "curr
         raise ClientError(f"{python} does not exist: deploy the application first, or set app_name and app_root")
     words = ["timeout", f"{seconds + START_SECONDS:g}"]
     if os.geteuid() == 0:
-        words += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--clear-groups"]
+        words += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--init-groups"]
     # -P: nothing is imported from the current directory.
     words += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
     config = f"/etc/celery/{params['app_name']}"

@@ -141,13 +141,17 @@ def probe(options: argparse.Namespace) -> None:
     app = application()
     prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix", "")
     settings = connection_settings(app)
+    tls = app.conf.broker_use_ssl
+    if tls:
+        settings |= {"ssl": True, **tls}
+    port = options.port or (6380 if tls else 6379)
     closed = threading.Event()
     if options.until_closed:
         threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
     deadline = time.time() + options.seconds
     while time.time() < deadline and not closed.is_set():
         started = time.time()
-        client = redis.Redis(host=options.address, port=options.port, socket_timeout=options.timeout,
+        client = redis.Redis(host=options.address, port=port, socket_timeout=options.timeout,
                              socket_connect_timeout=options.timeout, retry=None, **settings)
         try:
             client.set(f"{prefix}bench:probe", str(started), ex=600)
@@ -242,7 +246,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     command = commands.add_parser("probe")
     command.set_defaults(call=probe)
     command.add_argument("--address", required=True)
-    command.add_argument("--port", type=int, default=6379)
+    command.add_argument("--port", type=int, default=0)
     command.add_argument("--seconds", type=float, default=30)
     command.add_argument("--interval", type=float, default=0.05)
     command.add_argument("--timeout", type=float, default=0.3)

@@ -180,11 +180,21 @@ class Lab:
         secret = self.secret("vault_sentinel_client_password")
         answer = self.run(
             host,
-            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery -h {self.address(host)} -p 26379 "
+            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery {self.dial(host, 26379)} "
             "sentinel get-master-addr-by-name celery 2>/dev/null | head -1",
             check=False,
         ).strip()
         return answer if answer.count(".") == 3 else ""
+
+    @property
+    def tls(self) -> bool:
+        """Whether the brokers speak TLS alone; the roles' default where the inventory says nothing."""
+        return self.hostvars[self.group("brokers")[0]].get("redis_tls_enabled", False)
+
+    def dial(self, host: str, port: int = 0) -> str:
+        """The options with which redis-cli reaches a broker from one."""
+        files = "--tls --cacert /etc/multinode-tls/ca.pem --cert /etc/multinode-tls/host.pem --key /etc/multinode-tls/host.key"
+        return f"-h {self.address(host)} -p {port or (6380 if self.tls else 6379)}" + (f" {files}" if self.tls else "")
 
     def secret(self, name: str) -> str:
         return self.hostvars[self.group("brokers")[0]][name]
@@ -193,7 +203,7 @@ class Lab:
         secret = self.secret("vault_redis_admin_password")
         return self.run(
             host,
-            f"REDISCLI_AUTH='{secret}' timeout 3 redis-cli --no-auth-warning --user admin -h {self.address(host)} {command}",
+            f"REDISCLI_AUTH='{secret}' timeout 3 redis-cli --no-auth-warning --user admin {self.dial(host)} {command}",
             check=False,
         )
 
