@@ -55,11 +55,12 @@ image: engine ## Build the images of the test hosts
 	molecule/lab/image/build.sh bookworm
 	molecule/lab/image/build.sh trixie
 
-lock: venv ## Write the locks in requirements/ anew
+lock: venv ## Write all locks anew: of the checkout, of the tools that roles install, of the example
 	for name in dev importer uv; do \
 	  uv pip compile --quiet --upgrade --python-version 3.11 --universal --generate-hashes --no-header \
 	    --output-file requirements/$$name.txt requirements/$$name.in; \
 	done
+	python tools/locks.py
 
 .venv/bin/promtool: tools/make_promtool.sh | venv
 	$<

@@ -14,6 +14,7 @@ description:
   - A release is complete once its marker is written, which happens last. An interrupted installation is redone from scratch,
     a complete release is never changed.
   - The C(current) link is not touched; switching it is the deployment.
+  - C(sbom.json) beside a release says in the format of CycloneDX what was installed, with versions, hashes and licences.
   - Older releases are removed, but never the one that C(current) points to.
 extends_documentation_fragment:
   - multinode.celery.attributes
@@ -79,6 +80,23 @@ options:
     type: list
     elements: str
     default: []
+  lock:
+    description:
+      - Requirements file on the controller that pins every package of the release with its hashes, also what the project depends on.
+      - Nothing is installed then that has no hash in it. O(requirements) are compared with it and not given to pip.
+      - A project that has to be built finds what its build needs in the lock, too.
+    type: str
+    default: ""
+  wheel_folder:
+    description:
+      - Folder with all wheels that are needed. Pip asks no index then.
+      - Of a folder on the controller only what O(lock) names by its hash is sent to the hosts, or all of it without a lock.
+    type: str
+    default: ""
+  wheel_folder_remote:
+    description: Whether O(wheel_folder) is on the host instead of the controller.
+    type: bool
+    default: false
   python:
     description: Interpreter that the virtual environment is made from.
     type: path
@@ -118,6 +136,10 @@ current:
   description: Version that C(current) points to, empty where nothing is deployed yet.
   returned: always
   type: str
+lock_digest:
+  description: SHA-256 of the lock that the complete release was installed from, empty where there was none.
+  returned: when the release is complete
+  type: str
 path:
   description: Directory of the release.
   returned: always
@@ -142,7 +164,9 @@ seconds:
   type: dict
 """
 
+import datetime
 import glob
+import hashlib
 import json
 import os
 import re
@@ -153,8 +177,10 @@ import typing as t
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.multinode.celery.plugins.module_utils._bill_of_materials import bill
 
 MARKER = ".complete"
+BILL = "sbom.json"
 # Debian's pip for virtual environments runs as it is packed, which saves a third of the work of an installation.
 PACKED_PIP = "/usr/share/python-wheels/pip-*.whl"
 VERSION = re.compile(r"[A-Za-z0-9._+-]+")
@@ -200,16 +226,24 @@ def safe_member(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo:
     return member
 
 
+def extract(archive: str, target: str) -> None:
+    """Extract a tar archive.
+
+    :raises ValueError: when a member of it cannot be trusted.
+    """
+    with tarfile.open(archive) as tar:
+        # Debian 12's Python has no extraction filters; what they refuse is refused by safe_member, too.
+        extra: dict[str, t.Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        tar.extractall(target, members=[safe_member(member, target) for member in tar], **extra)
+
+
 def unpack(archive: str, target: str) -> None:
     """Unpack an archive, leaving out the single directory that sdists have at their top.
 
     :raises ValueError: when the file is no archive that is known, or one that cannot be trusted.
     """
     if tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tar:
-            # Debian 12's Python has no extraction filters; what they refuse is refused by safe_member, too.
-            extra: dict[str, t.Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            tar.extractall(target, members=[safe_member(member, target) for member in tar], **extra)
+        extract(archive, target)
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(target)
@@ -232,15 +266,20 @@ class Release:
         self.releases = os.path.join(self.params["root"], "releases")
         self.path = os.path.join(self.releases, self.params["version"])
         self.seconds: dict[str, float] = {}
+        self.reports: list[str] = []
 
     def complete(self, path: str | None = None) -> bool:
         """Whether the installation of a release was finished."""
         return os.path.isfile(os.path.join(path or self.path, MARKER))
 
+    def marker(self) -> dict[str, t.Any]:
+        """Return what was noted when the installation was finished."""
+        with open(os.path.join(self.path, MARKER), encoding="utf-8") as marker:
+            return dict(json.load(marker))
+
     def warn_of_other_requirements(self) -> None:
         """Say so when requirements changed without a new version, because nothing is installed then."""
-        with open(os.path.join(self.path, MARKER), encoding="utf-8") as marker:
-            installed = json.load(marker).get("requirements", [])
+        installed = self.marker().get("requirements", [])
         if self.params["requirements"] and sorted(installed) != sorted(self.params["requirements"]):
             self.module.warn(
                 f"release {self.params['version']} was installed with the requirements {', '.join(installed)}; "
@@ -269,22 +308,86 @@ class Release:
         packed_pip = sorted(glob.glob(PACKED_PIP))[-1:]
         venv = [self.params["python"], "-m", "venv", *(["--without-pip"] if packed_pip else []), os.path.join(self.path, "venv")]
         self.run("virtual environment", venv)
-        if wanted or self.params["requirements"]:
-            runner = [os.path.join(packed_pip[0], "pip")] if packed_pip else ["-m", "pip"]
-            pip = [os.path.join(self.path, "venv", "bin", "python"), *runner, "install", "--quiet"]
-            # One call, so that pip solves all versions together.
-            self.run("pip install", [*pip, *self.params["pip_arguments"], *self.params["requirements"], *wanted])
-            if self.params["bare_requirements"]:
-                bare = ["--no-deps", "--ignore-requires-python", *self.params["bare_requirements"]]
-                self.run("pip install of the bare requirements", [*pip, *self.params["pip_arguments"], *bare])
+        runner = [os.path.join(packed_pip[0], "pip")] if packed_pip else ["-m", "pip"]
+        pip = [os.path.join(self.path, "venv", "bin", "python"), *runner]
+        if self.params["lock"]:
+            self.install_locked(pip, wanted)
+        else:
+            self.install_solved(pip, wanted)
         if kind == "package":
             # What is installed in the virtual environment must not be found a second time on the path.
             shutil.rmtree(source)
             os.mkdir(source, 0o755)
+        shutil.rmtree(self.wheels(), ignore_errors=True)
+        self.write_bill()
         self.open_to_all()
+        noted = {"version": self.params["version"], "project": kind, "requirements": self.params["requirements"], "lock": self.lock_digest()}
         with open(os.path.join(self.path, MARKER), "w", encoding="utf-8") as marker:
-            json.dump({"version": self.params["version"], "project": kind, "requirements": self.params["requirements"]}, marker)
+            json.dump(noted, marker)
         return kind
+
+    def install_solved(self, pip: list[str], wanted: list[str]) -> None:
+        """Install what pip finds for the project and its requirements."""
+        if wanted or self.params["requirements"]:
+            # One call, so that pip solves all versions together.
+            self.pip_install("pip install", pip, [*self.places(), *self.params["pip_arguments"], *self.params["requirements"], *wanted])
+            if self.params["bare_requirements"]:
+                bare = ["--no-deps", "--ignore-requires-python", *self.params["bare_requirements"]]
+                self.pip_install("pip install of the bare requirements", pip, [*self.places(), *self.params["pip_arguments"], *bare])
+
+    def install_locked(self, pip: list[str], wanted: list[str]) -> None:
+        """Install what the lock names by hashes, then the project with nothing else than that."""
+        bare = ["--no-deps", "--ignore-requires-python"] if self.params["bare_requirements"] else []
+        locked = [*bare, "--require-hashes", "--requirement", self.params["lock"]]
+        self.pip_install("pip install of the lock", pip, [*self.places(), *self.params["pip_arguments"], *locked])
+        if self.params["source_type"] != "package" and wanted[:1] != ["--requirement"] and wanted:
+            self.pip_install("pip install of the project", pip, ["--no-index", "--no-deps", "--no-build-isolation", *wanted])
+        if not bare:
+            # Names what the project asks for and the lock lacks.
+            self.run("pip check (add to the lock what it misses)", [*pip, "check"])
+
+    def pip_install(self, step: str, pip: list[str], arguments: list[str]) -> None:
+        """Let pip install, and report what."""
+        report = os.path.join(self.path, f"report-{len(self.reports)}.json")
+        self.run(step, [*pip, "install", "--quiet", "--report", report, *arguments])
+        self.reports.append(report)
+
+    def wheels(self) -> str:
+        """Return where the wheels that came from the controller are unpacked."""
+        return os.path.join(self.path, "wheels")
+
+    def places(self) -> list[str]:
+        """Return the arguments that keep pip from every index where a folder has all wheels."""
+        folder = self.params["wheel_folder"]
+        if not folder:
+            return []
+        if not os.path.exists(folder):
+            self.module.fail_json(msg=f"release {self.params['version']}: the host has no folder {folder} with wheels")
+        if os.path.isfile(folder):
+            if not os.path.isdir(self.wheels()):
+                os.mkdir(self.wheels(), 0o755)
+                extract(folder, self.wheels())
+            folder = self.wheels()
+        return ["--no-index", "--find-links", folder]
+
+    def lock_digest(self) -> str:
+        """Return the digest of the lock, empty without one."""
+        if not self.params["lock"]:
+            return ""
+        with open(self.params["lock"], "rb") as lock:
+            return hashlib.sha256(lock.read()).hexdigest()
+
+    def write_bill(self) -> None:
+        """Say beside the release what was installed into it."""
+        reports = []
+        for path in self.reports:
+            with open(path, encoding="utf-8") as report:
+                reports.append(json.load(report))
+            os.unlink(path)
+        moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with open(os.path.join(self.path, BILL), "w", encoding="utf-8") as file:
+            json.dump(bill(os.path.basename(self.params["root"]), self.params["version"], reports, moment), file, indent=1)
+            file.write("\n")
 
     def project(self, source: str) -> tuple[list[str], str]:
         """Unpack the project and return what pip has to install of it."""
@@ -350,6 +453,9 @@ def main() -> None:
             "bare_requirements": {"type": "list", "elements": "str", "default": []},
             "index_url": {"type": "str", "default": "", "no_log": True},
             "pip_arguments": {"type": "list", "elements": "str", "default": []},
+            "lock": {"type": "str", "default": ""},
+            "wheel_folder": {"type": "str", "default": ""},
+            "wheel_folder_remote": {"type": "bool", "default": False},
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "keep": {"type": "int", "default": 5},
         },
@@ -367,6 +473,8 @@ def main() -> None:
         result["changed"] = True
         if not module.check_mode:
             result.update(project=release.install(), complete=True, removed=release.prune(), seconds=release.seconds)
+    if result["complete"]:
+        result["lock_digest"] = release.marker().get("lock", "")
     installed = release.installed()
     module.exit_json(**result, current=release.current(), releases=sorted(installed, key=lambda name: (installed[name], name)))
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import pathlib
 import tarfile
 import zipfile
 
 import pytest
 from ansible_collections.multinode.celery.plugins.modules.celery_release import (
+    BILL,
     MARKER,
     Release,
     package_requirement,
@@ -39,6 +41,8 @@ class Module:
             "bare_requirements": [],
             "index_url": "",
             "pip_arguments": [],
+            "lock": "",
+            "wheel_folder": "",
             "python": "/usr/bin/python3",
             "keep": 2,
             **params,
@@ -48,6 +52,9 @@ class Module:
     def run_command(self, command, environ_update=None, cwd=None):
         self.commands.append(command)
         self.environments.append(environ_update or {})
+        if "--report" in command:
+            metadata = {"name": "celery", "version": "5.7.0"}
+            pathlib.Path(command[command.index("--report") + 1]).write_text(json.dumps({"install": [{"metadata": metadata, "requested": True}]}))
         return (1, "", "no such package") if self.broken_step and self.broken_step in command else (0, "", "")
 
     def fail_json(self, **result):
@@ -204,3 +211,66 @@ def test_a_tool_is_installed_without_its_own_bounds_on_versions(tmp_path):
     installs = [command for command in module.commands if "install" in command]
     assert installs[-1][-3:] == ["--no-deps", "--ignore-requires-python", "tool==1.0"]
     assert "tool==1.0" not in installs[0]
+
+
+def locked(tmp_path, **params):
+    """A module whose release is installed from a lock."""
+    (tmp_path / "proj.lock").write_text("celery==5.7.0 --hash=sha256:00")
+    return Module(tmp_path / "root", lock=str(tmp_path / "proj.lock"), **params)
+
+
+def installs(module):
+    """The calls of pip that install, from the word on, without the report."""
+    found = [command[command.index("install"):] for command in module.commands if "install" in command]
+    return [[word for word in command if not word.startswith(("--report", "--quiet")) and "report-" not in word] for command in found]
+
+
+def test_with_a_lock_pip_gets_nothing_else_to_solve(tmp_path):
+    module = locked(tmp_path, source=archive(tmp_path / "p.tar.gz", {"pyproject.toml": "", "proj.py": ""}))
+    Release(module).install()
+    lock, project = installs(module)
+    assert lock == ["install", "--require-hashes", "--requirement", str(tmp_path / "proj.lock")]
+    assert project[:-1] == ["install", "--no-index", "--no-deps", "--no-build-isolation"]
+    assert module.commands[-2][-1] == "check"
+
+
+def test_a_package_and_plain_sources_come_from_the_lock_alone(tmp_path):
+    for params in ({"source_type": "package", "source": "proj"}, {"source": archive(tmp_path / "p.tar.gz", {"app.py": "", "requirements.txt": "x"})}):
+        module = locked(tmp_path, **params)
+        Release(module).install()
+        assert [command[1] for command in installs(module)] == ["--require-hashes"]
+
+
+def test_a_locked_tool_passes_over_its_own_bounds(tmp_path):
+    module = locked(tmp_path, source_type="package", source="celery", bare_requirements=["tool==1.0"])
+    Release(module).install()
+    assert installs(module) == [["install", "--no-deps", "--ignore-requires-python", "--require-hashes", "--requirement", str(tmp_path / "proj.lock")]]
+    assert not any(command[-1] == "check" for command in module.commands)
+
+
+def test_a_folder_of_the_host_takes_the_place_of_every_index(tmp_path):
+    (tmp_path / "wheels").mkdir()
+    module = Module(tmp_path / "root", source_type="package", source="proj", wheel_folder=str(tmp_path / "wheels"))
+    Release(module).install()
+    assert installs(module)[0][1:4] == ["--no-index", "--find-links", str(tmp_path / "wheels")]
+    module.params["wheel_folder"] = "/nowhere"
+    with pytest.raises(Failed, match="no folder /nowhere"):
+        Release(module).install()
+
+
+def test_wheels_of_the_controller_do_not_stay(tmp_path):
+    wheels = archive(tmp_path / "wheels.tar", {"celery-5.7.0-py3-none-any.whl": "wheel"})
+    module = Module(tmp_path / "root", source_type="package", source="proj", wheel_folder=wheels)
+    Release(module).install()
+    folder = str(tmp_path / "root/releases/1.0.0/wheels")
+    assert installs(module)[0][1:4] == ["--no-index", "--find-links", folder]
+    assert not os.path.exists(folder)
+
+
+def test_a_release_says_what_it_is_made_of_and_from_which_lock(tmp_path):
+    module = locked(tmp_path, source_type="package", source="proj")
+    Release(module).install()
+    told = json.loads((tmp_path / "root/releases/1.0.0" / BILL).read_text())
+    assert [entry["purl"] for entry in told["components"]] == ["pkg:pypi/celery@5.7.0"]
+    assert sorted(os.listdir(tmp_path / "root/releases/1.0.0")) == [MARKER, BILL, "src"]
+    assert len(Release(module).marker()["lock"]) == 64
