@@ -22,6 +22,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils import (
     preflight_monitoring,
     preflight_workers,
 )
+from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import by_spec
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     HIDDEN,
     Finding,
@@ -270,7 +271,7 @@ class ActionModule(ActionBase):
             for role in host.roles:
                 for name, spec in self._specs(role).items():
                     if name in host.values:
-                        secrets |= set(_secrets(host.values[name], spec))
+                        secrets |= set(by_spec(host.values[name], spec))
         for secret in sorted(secrets, key=len, reverse=True):
             # A word this short would tear sentences apart, and preflight refuses it as a password.
             if len(secret) > 3:
@@ -296,17 +297,3 @@ def _secrets_at_once(findings: list[Finding]) -> list[Finding]:
     names = ", ".join(sorted(finding.variable for finding in secrets))
     one = dataclasses.replace(secrets[0], variable=names, hosts=tuple(hosts), problem="no such secrets are set")
     return [one, *(finding for finding in findings if finding.check != SECRET_MISSING)]
-
-
-def _secrets(value: t.Any, spec: dict[str, t.Any]) -> t.Iterator[str]:
-    """The texts inside a value that its spec marks as secret."""
-    if spec.get("no_log"):
-        if isinstance(value, (str, int)):
-            yield str(value)
-        return
-    options = spec.get("options") or {}
-    for entry in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(entry, c.Mapping):
-            for name, option in options.items():
-                if name in entry:
-                    yield from _secrets(entry[name], option)

@@ -20,7 +20,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
 
 LOOK_SECONDS = 0.3
@@ -40,6 +40,12 @@ ARGUMENTS: dict[str, t.Any] = {
     "marker": {"type": "path", "default": MARKER},
     "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
     "answer_timeout_seconds": {"type": "int", "default": 30},
+    "start_timeout_seconds": {"type": "int", "default": 120},
+    "stop_timeout_seconds": {"type": "int", "default": 360},
+    "prefix": {"type": "str", "default": "celery-worker-"},
+    "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
+    "program_directory": {"type": "path", "default": "/etc/supervisor/conf.d"},
+    "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
 }
 
 _TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>received|\S+)")
@@ -53,6 +59,14 @@ class Leaver(t.NamedTuple):
     process: int
     log_file: str
     pool: str
+
+
+def service_managers(module: AnsibleModule) -> tuple[Manager, Manager]:
+    """Return the two service managers, as C(ARGUMENTS) describe them."""
+    params, run = module.params, module.run_command
+    prefix, stop = params["prefix"], params["stop_timeout_seconds"]
+    supervisor = Supervisor(run, params["program_directory"], prefix, stop, params["supervisor_socket"])
+    return Systemd(run, params["unit_directory"], prefix, stop), supervisor
 
 
 def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:

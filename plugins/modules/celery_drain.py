@@ -119,8 +119,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, table
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
+from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, service_managers, table
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import (
     defined_node,
     last_words,
@@ -238,24 +238,14 @@ def main() -> None:
             "reason": {"type": "str", "default": ""},
             "units": {"type": "list", "elements": "str", "default": ["celery-beat.service"]},
             "timeout_seconds": {"type": "int", "default": 0},
-            "start_timeout_seconds": {"type": "int", "default": 120},
-            "stop_timeout_seconds": {"type": "int", "default": 360},
-            "prefix": {"type": "str", "default": "celery-worker-"},
-            "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
-            "program_directory": {"type": "path", "default": "/etc/supervisor/conf.d"},
-            "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    stop = params["stop_timeout_seconds"]
-    managers: list[Manager] = [
-        Systemd(module.run_command, params["unit_directory"], params["prefix"], stop),
-        Supervisor(module.run_command, params["program_directory"], params["prefix"], stop, params["supervisor_socket"]),
-    ]
+    act = drain if params["state"] == "drained" else activate
     begin = time.monotonic()
     try:
-        result = drain(module, managers) if params["state"] == "drained" else activate(module, managers)
+        result = act(module, service_managers(module))
     except ManagerError as error:
         module.fail_json(msg=redact(str(error)))
     module.exit_json(**result, seconds=round(time.monotonic() - begin, 1))

@@ -114,8 +114,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, table
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
+from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, service_managers, table
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import last_words, log_sizes, wait_until_ready
 from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, redact
 
@@ -214,19 +214,11 @@ def main() -> None:
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "restart_paths": {"type": "list", "elements": "path", "default": []},
             "changed_paths": {"type": "list", "elements": "path", "default": []},
-            "start_timeout_seconds": {"type": "int", "default": 120},
-            "stop_timeout_seconds": {"type": "int", "default": 360},
-            "prefix": {"type": "str", "default": "celery-worker-"},
-            "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
-            "program_directory": {"type": "path", "default": "/etc/supervisor/conf.d"},
-            "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
         },
         supports_check_mode=True,
     )
     params = module.params
-    stop = params["stop_timeout_seconds"]
-    systemd = Systemd(module.run_command, params["unit_directory"], params["prefix"], stop)
-    supervisor = Supervisor(module.run_command, params["program_directory"], params["prefix"], stop, params["supervisor_socket"])
+    systemd, supervisor = service_managers(module)
     manager, other = (systemd, supervisor) if params["manager"] == "systemd" else (supervisor, systemd)
     wanted = [node["name"] for node in params["nodes"]]
     begin = time.monotonic()
