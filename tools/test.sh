@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check and test: tools/test.sh [STAGE]… runs only the stages named. A failed stage does not keep the
-# others from running, except that some need the hosts of the cluster. The checks that need no hosts and the scenario of
-# a single host run beside the cluster; their output is shown when they end.
+# others from running, except that some need the hosts of the cluster. The checks that need no hosts and the scenarios
+# that have hosts of their own run beside the cluster; their output is shown when they end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=reports/test
@@ -20,18 +20,19 @@ declare -A commands=(
   # On the hosts that the cluster scenario leaves, deployed as it left them.
   [operations]="molecule verify -s operations"
   [monitoring]="molecule verify -s monitoring"
+  [security]="molecule verify -s security"
   # With the shorter timeouts of its own.
   [faults]="molecule_on_present_hosts faults"
   [options]="molecule test -s options"
   [single]="molecule test -s single"
 )
-beside=(lint docs-check unit build importer sanity single)
-stages=("${beside[@]}" cluster operations monitoring faults options)
+beside=(lint docs-check unit build importer sanity single options)
+stages=("${beside[@]}" cluster operations monitoring security faults)
 # `--destroy=never` keeps molecule from destroying leftovers, too.
 molecule_on_fresh_hosts() { molecule destroy -s "$1" && molecule test --destroy=never -s "$1"; }
 molecule_on_present_hosts() { molecule converge -s "$1" && molecule verify -s "$1"; }
 # Must report tests that ran; the others are judged by their exit status.
-tested=" unit cluster operations monitoring faults options single "
+tested=" unit cluster operations monitoring security faults options single "
 [ $# -eq 0 ] || stages=("$@")
 
 # Adds up what pytest says in a log: `count passed LOG`.

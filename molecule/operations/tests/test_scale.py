@@ -56,7 +56,7 @@ def test_a_worker_leaves_and_comes_back_under_load(lab, host):
     with Load(lab, drains.short_streams()) as load:
         removed = lab.playbook("playbooks/ops/remove_workers.yml", celery_drain_hosts=[host]).stdout
         assert sorted(drains.rows(removed)) == before
-        assert lab.run(host, "ls /etc/systemd/system | grep celery-worker || true") == ""
+        assert lab.run(host, "find /etc/systemd/system -name 'celery-worker*'") == ""
         assert lab.run(host, "ls /etc/celery/proj").split().count("environment") == 0
         lab.playbook("playbooks/workers.yml", "--limit", host)
     assert drains.nodes_up(lab, host) == before
