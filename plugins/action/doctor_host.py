@@ -113,6 +113,9 @@ class ActionModule(ActionBase):
         if "redis_sentinel" in plan.roles:
             names = ("redis_sentinel_address", "redis_sentinel_port", "redis_sentinel_admin_user", "redis_sentinel_admin_password")
             args["sentinel"] = self._server(plan, *names)
+        for server in (args.get("redis"), args.get("sentinel")):
+            if server:
+                server["tls"] = brokers.get("tls", {})
         expected["problems"] = dict(plan.problems)
         return expected, args
 
@@ -152,10 +155,16 @@ class ActionModule(ActionBase):
                 "nodes": broker_nodes(hosts, hostvars), "sentinel_nodes": broker_nodes(sentinels, hostvars),
                 "port": int(first.value("redis_port")), "sentinel_port": int(first.value("redis_sentinel_port")),
                 "master_name": first.value("redis_master_name"), "quorum": first.value("redis_sentinel_quorum"),
+                "tls": self._tls(plan) if first.value("redis_tls_enabled") else {},
             }  # fmt: skip
         except (AnsibleError, TypeError, ValueError) as exc:
             plan.problems["brokers"] = brief(exc)
             return {}
+
+    @staticmethod
+    def _tls(plan: Deployment) -> dict[str, t.Any]:
+        """Return the files with which this host proves itself to the brokers."""
+        return {name: plan.value(f"tls_{name}") for name in ("ca_path", "certificate_path", "key_path")}
 
     @staticmethod
     def _program(plan: Deployment, expected: dict[str, t.Any]) -> dict[str, t.Any]:

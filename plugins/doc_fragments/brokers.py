@@ -72,6 +72,25 @@ options:
         description: Name under which the Sentinels watch the master.
         type: str
         default: celery
+      tls:
+        description:
+          - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
+          - Connections are plain where it is empty.
+        type: dict
+        default: {}
+        suboptions:
+          ca_path:
+            description: The CAs that are trusted.
+            type: path
+            default: ""
+          certificate_path:
+            description: Certificate of this host.
+            type: path
+            default: ""
+          key_path:
+            description: Key of the certificate.
+            type: path
+            default: ""
   timeout_seconds:
     description: How long one server may take to accept a connection or to reply.
     type: float
@@ -100,6 +119,25 @@ options:
     description: Password that O(user) had before, tried where the new one is not yet known.
     type: str
     default: ""
+  tls:
+    description:
+      - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
+      - Connections are plain where it is empty.
+    type: dict
+    default: {}
+    suboptions:
+      ca_path:
+        description: The CAs that are trusted.
+        type: path
+        default: ""
+      certificate_path:
+        description: Certificate of this host.
+        type: path
+        default: ""
+      key_path:
+        description: Key of the certificate.
+        type: path
+        default: ""
   acl:
     description:
       - Content of the server's ACL file. Users that differ are set, and users that it does not name are deleted.

@@ -168,24 +168,24 @@ def passwords(text: str) -> dict[str, str]:
         return {}
 
 
-def try_redis(node: dict[str, str], port: int, user: str, password: str, vhost: str, timeout: float) -> None:
+def try_redis(node: dict[str, str], port: int, user: str, password: str, vhost: str, timeout: float, tls: rc.TlsFiles = None) -> None:
     """Do what a program does first: log in and choose its database; without a user only connect.
 
     :raises Unavailable: when it is refused.
     """
-    with rc.RedisClient(node["address"], port, timeout) as client:
+    with rc.RedisClient(node["address"], port, timeout, tls) as client:
         if user:
             client.login(user, [password])
             client.command("SELECT", vhost or "0")
             client.command("PING")
 
 
-def try_sentinel(node: dict[str, str], port: int, user: str, password: str, name: str, timeout: float) -> str:
+def try_sentinel(node: dict[str, str], port: int, user: str, password: str, name: str, timeout: float, tls: rc.TlsFiles = None) -> str:
     """Ask a Sentinel for the master as a program does; without a user only connect.
 
     :raises Unavailable: when it is refused.
     """
-    with rc.RedisClient(node["address"], port, timeout) as client:
+    with rc.RedisClient(node["address"], port, timeout, tls) as client:
         if not user:
             return ""
         client.login(user, [password])
@@ -210,25 +210,25 @@ def connections(brokers: dict[str, t.Any], program: dict[str, t.Any], secrets: d
         user = sentinel_user = ""
     password, sentinel_password = (secrets.get(f"MULTINODE_{name}_PASSWORD", "") for name in ("REDIS", "SENTINEL"))
     jobs: list[tuple[str, dict[str, str], int, t.Callable[[], t.Any]]] = []
+    tls = brokers.get("tls")
     for node in brokers["nodes"]:
         port = brokers["port"]
-        jobs.append(("redis", node, port, lambda n=node, p=port: try_redis(n, p, user, password, program.get("vhost", ""), timeout)))
+        jobs.append(("redis", node, port, lambda n=node, p=port: try_redis(n, p, user, password, program.get("vhost", ""), timeout, tls)))
     for node in brokers["sentinel_nodes"]:
-        port = brokers["sentinel_port"]
-        name = brokers["master_name"]
-        jobs.append(("sentinel", node, port, lambda n=node, p=port: try_sentinel(n, p, sentinel_user, sentinel_password, name, timeout)))
+        port, name = brokers["sentinel_port"], brokers["master_name"]
+        jobs.append(("sentinel", node, port, lambda n=node, p=port: try_sentinel(n, p, sentinel_user, sentinel_password, name, timeout, tls)))
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(32, len(jobs)))) as pool:
         return list(pool.map(lambda job: attempt(*job), jobs))
 
 
 def redis_state(own: dict[str, t.Any], timeout: float) -> dict[str, t.Any]:
     """Return what this host's Redis says about itself."""
-    login = rt.Service([], own["port"], own["user"], [own["password"]])
+    login = rt.Service([], own["port"], own["user"], [own["password"]], own.get("tls") or {})
     view = rt.ask_redis(own, login, timeout)
     state: dict[str, t.Any] = {"view": view.__dict__, "info": {}}
     if view.status == rt.OK:
         try:
-            with rc.open_client(own["address"], own["port"], own["user"], [own["password"]], timeout) as client:
+            with login.open(own["address"], timeout) as client:
                 info = rc.parse_info(client.command("INFO"))
                 state["info"] = {name: info[name] for name in REDIS_FIELDS if name in info}
         except (rc.ReplyError, rc.Unavailable) as exc:
@@ -238,12 +238,12 @@ def redis_state(own: dict[str, t.Any], timeout: float) -> dict[str, t.Any]:
 
 def sentinel_state(own: dict[str, t.Any], name: str, timeout: float) -> dict[str, t.Any]:
     """Return what this host's Sentinel says, with the addresses that it knows."""
-    login = rt.Service([], own["port"], own["user"], [own["password"]])
+    login = rt.Service([], own["port"], own["user"], [own["password"]], own.get("tls") or {})
     view = rt.ask_sentinel(own, login, name, timeout)
     state: dict[str, t.Any] = {"view": view.__dict__, "sentinels": [], "replicas": []}
     if view.status == rt.OK:
         try:
-            with rc.open_client(own["address"], own["port"], own["user"], [own["password"]], timeout) as client:
+            with login.open(own["address"], timeout) as client:
                 for key, word in (("sentinels", "SENTINELS"), ("replicas", "REPLICAS")):
                     rows = [rc.pairs(row) for row in client.command("SENTINEL", word, name)]
                     state[key] = sorted(f"{row['ip']}:{row['port']}" for row in rows)

@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 import typing as t
 
-# Reasons why a node gave no answer; "refused" means that its host lives and nothing listens there.
+# Reasons why a node gave no answer; "refused" means that its host lives and nothing listens there, "tls" that one of
+# the two does not trust the other's certificate, or that only one of them speaks TLS.
 REFUSED = "refused"
 TIMEOUT = "timeout"
 DENIED = "denied"
+TLS = "tls"
 ERROR = "error"
+
+# Files by name: ca_path, certificate_path, key_path. Empty without TLS.
+TlsFiles = t.Optional[t.Mapping[str, str]]
 
 _DENIED_CODES = ("WRONGPASS", "NOAUTH", "NOPERM", "DENIED")
 
@@ -40,9 +46,10 @@ class RedisClient:
     It depends on Python alone, so that a host can be asked about before any package is installed on it.
 
     :param host: address of the server, or the path of its socket on this host.
+    :param tls: files on this host with which the server is verified and this side proves itself; no TLS without them.
     """
 
-    def __init__(self, host: str, port: int, timeout: float = 2.0) -> None:
+    def __init__(self, host: str, port: int, timeout: float = 2.0, tls: TlsFiles = None) -> None:
         self.host = host
         self.port = port
         self.timeout = timeout
@@ -54,7 +61,29 @@ class RedisClient:
             raise Unavailable(REFUSED, f"{self.name}: nothing listens there") from exc
         except OSError as exc:
             raise Unavailable(TIMEOUT, f"{self.name}: {exc}") from exc
+        if tls and not host.startswith("/"):
+            self._socket = self._secured(tls)
         self._reader = self._socket.makefile("rb")
+
+    def _secured(self, tls: t.Mapping[str, str]) -> ssl.SSLSocket:
+        """Speak TLS on the connection, with a server whose certificate is for the address that was dialled."""
+        try:
+            return client_context(tls).wrap_socket(self._socket, server_hostname=self.host)
+        except OSError as exc:
+            self._socket.close()
+            raise self._lost(exc) from exc
+
+    def _lost(self, exc: OSError) -> Unavailable:
+        """Say why a connection cannot be used."""
+        if isinstance(exc, ssl.SSLError) and not isinstance(exc, TimeoutError):
+            return Unavailable(TLS, f"{self.name}: TLS fails: {tls_message(exc)}")
+        if isinstance(exc, FileNotFoundError):
+            return Unavailable(TLS, f"{self.name}: a file of the certificate is missing on this host")
+        return Unavailable(TIMEOUT, f"{self.name}: {exc}")
+
+    def certificate(self) -> bytes:
+        """Return the certificate that the server showed, in binary form; nothing without TLS."""
+        return self._socket.getpeercert(binary_form=True) or b"" if isinstance(self._socket, ssl.SSLSocket) else b""
 
     @property
     def name(self) -> str:
@@ -107,7 +136,7 @@ class RedisClient:
             self._socket.sendall(b"".join(encode(words) for words in commands))
             replies = [self._read() for unused in commands]
         except OSError as exc:
-            raise Unavailable(TIMEOUT, f"{self.name}: {exc}") from exc
+            raise self._lost(exc) from exc
         for reply in replies:
             # EXEC hides the errors of its commands in its reply.
             for part in reply if isinstance(reply, list) else [reply]:
@@ -145,6 +174,43 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
     return local
 
 
+def client_context(tls: t.Mapping[str, str]) -> ssl.SSLContext:
+    """Return what a client needs for TLS; its defaults verify the server's certificate and address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cafile=tls["ca_path"])
+    if tls.get("certificate_path"):
+        context.load_cert_chain(tls["certificate_path"], tls["key_path"])
+    return context
+
+
+def tls_message(exc: ssl.SSLError) -> str:
+    """Return the telling part of an error of TLS."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted, {exc.verify_message}"
+    reason = (exc.reason or str(exc)).replace("_", " ").lower()
+    return "the server does not speak it" if reason in ("wrong version number", "record layer failure") else reason
+
+
+def speaks(host: str, port: int, with_tls: bool, timeout: float = 2.0) -> bool:
+    """Tell whether a Redis or Sentinel listens at an address with TLS, or without; who it is and whether it lets us in is left open."""
+    try:
+        with socket.create_connection((host, port), timeout) as connection:
+            if with_tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                context.wrap_socket(connection).close()
+                return True
+            connection.sendall(encode(["PING"]))
+            return connection.recv(1)[:1] in (b"+", b"-")
+    except ssl.SSLError as exc:
+        # A server that wants a certificate from us says so in TLS.
+        return "alert" in str(exc).lower() and "certificate" in str(exc).lower()
+    except OSError:
+        return False
+
+
 def encode(words: t.Sequence[t.Any]) -> bytes:
     """Return a command in the protocol's form."""
     parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
@@ -170,7 +236,9 @@ def replicas(info: dict[str, str]) -> list[dict[str, str]]:
     return found
 
 
-def open_client(host: str, port: int, username: str, passwords: t.Sequence[str], timeout: float = 2.0, wait: float = 0) -> RedisClient:
+def open_client(
+    host: str, port: int, username: str, passwords: t.Sequence[str], timeout: float = 2.0, wait: float = 0, tls: TlsFiles = None
+) -> RedisClient:
     """Connect and log in; wait up to ``wait`` seconds for a server that is starting.
 
     :raises Unavailable: when the server cannot be used in that time.
@@ -179,7 +247,7 @@ def open_client(host: str, port: int, username: str, passwords: t.Sequence[str],
     while True:
         client: RedisClient | None = None
         try:
-            client = RedisClient(host, port, timeout)
+            client = RedisClient(host, port, timeout, tls)
             client.login(username, [word for word in passwords if word])
             client.command("PING")
             return client

@@ -70,14 +70,14 @@ class Group:
 
     def open(self, address: str) -> rc.RedisClient:
         """Connect to one Redis as the user who may hand over."""
-        return rc.open_client(address, self.redis.port, self.redis.username, self.redis.passwords, self.timeout)
+        return self.redis.open(address, self.timeout)
 
     def open_sentinel(self, near: str = "") -> rc.RedisClient:
         """Connect to a Sentinel; the one at the address given would do, any other does as well."""
         error: rc.Unavailable | None = None
         for node in sorted(self.sentinel.nodes, key=lambda node: node["address"] != near):
             try:
-                return rc.open_client(node["address"], self.sentinel.port, self.sentinel.username, self.sentinel.passwords, self.timeout)
+                return self.sentinel.open(node["address"], self.timeout)
             except rc.Unavailable as exc:
                 error = exc
         raise error or rc.Unavailable(rc.ERROR, "no Sentinel is known")

@@ -12,6 +12,14 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_cli
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 
+def tls_option() -> dict[str, t.Any]:
+    """Return the option that names the files for TLS; without it connections are plain."""
+    names = ("ca_path", "certificate_path", "key_path")
+    # A path of a key is no secret.
+    paths = {name: {"type": "path", "default": "", "no_log": False} for name in names}
+    return {"type": "dict", "default": {}, "options": paths}
+
+
 def group_options() -> dict[str, t.Any]:
     """Return the options by which a module is told about the whole group of brokers."""
     nodes = {
@@ -31,6 +39,7 @@ def group_options() -> dict[str, t.Any]:
         "sentinel_password": {"type": "str", "required": True, "no_log": True},
         "sentinel_previous_password": {"type": "str", "default": "", "no_log": True},
         "master_name": {"type": "str", "default": "celery"},
+        "tls": tls_option(),
     }
     return {
         "brokers": {"type": "dict", "required": True, "options": brokers},
@@ -47,6 +56,7 @@ def server_options(port: int) -> dict[str, t.Any]:
         "user": {"type": "str", "default": "admin"},
         "password": {"type": "str", "required": True, "no_log": True},
         "previous_password": {"type": "str", "default": "", "no_log": True},
+        "tls": tls_option(),
         "acl": {"type": "str", "default": "", "no_log": True},
         "definition_paths": {"type": "list", "elements": "path", "default": []},
         "wait_seconds": {"type": "float", "default": 30.0},
@@ -55,16 +65,22 @@ def server_options(port: int) -> dict[str, t.Any]:
 
 def services(brokers: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
     """Return the two services that the option C(brokers) describes."""
-    redis = rt.Service(brokers["nodes"], brokers["port"], brokers["user"], [brokers["password"], brokers["previous_password"]])
+    tls = tls_files(brokers["tls"])
+    redis = rt.Service(brokers["nodes"], brokers["port"], brokers["user"], [brokers["password"], brokers["previous_password"]], tls)
     sentinel_nodes = brokers["nodes"] if brokers["sentinel_nodes"] is None else brokers["sentinel_nodes"]
     sentinel_passwords = [brokers["sentinel_password"], brokers["sentinel_previous_password"]]
-    return redis, rt.Service(sentinel_nodes, brokers["sentinel_port"], brokers["sentinel_user"], sentinel_passwords)
+    return redis, rt.Service(sentinel_nodes, brokers["sentinel_port"], brokers["sentinel_user"], sentinel_passwords, tls)
+
+
+def tls_files(option: dict[str, str] | None) -> dict[str, str]:
+    """Return the files that the option C(tls) names, nothing where it says that connections are plain."""
+    return dict(option) if option and option.get("ca_path") else {}
 
 
 def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
     """Open the server that :func:`server_options` describe, while it may still be starting."""
     passwords = [params["password"], params["previous_password"]]
-    return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"])
+    return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"], tls=tls_files(params["tls"]))
 
 
 def process_start(pid: int) -> float:

@@ -13,6 +13,9 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_cli
 
 OK = "ok"
 UNKNOWN_NAME = "unknown_name"
+# Where Redis listens unless the inventory says otherwise.
+PLAIN_PORT = 6379
+TLS_PORT = 6380
 
 
 @dataclasses.dataclass
@@ -23,6 +26,11 @@ class Service:
     port: int
     username: str
     passwords: list[str]
+    tls: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def open(self, address: str, timeout: float) -> rc.RedisClient:
+        """Connect to one of the servers and log in."""
+        return rc.open_client(address, self.port, self.username, self.passwords, timeout, tls=self.tls)
 
 
 @dataclasses.dataclass
@@ -77,7 +85,7 @@ def ask_sentinel(node: dict[str, str], login: Service, name: str, timeout: float
     """Ask one Sentinel for the master it watches under a name."""
     view = SentinelView(node["host"], node["address"], OK)
     try:
-        with rc.open_client(node["address"], login.port, login.username, login.passwords, timeout) as client:
+        with login.open(node["address"], timeout) as client:
             _fill_sentinel(view, client, name)
     except (rc.ReplyError, rc.Unavailable) as exc:
         view.status, view.message = rc.failure(exc), str(exc)
@@ -105,7 +113,7 @@ def ask_redis(node: dict[str, str], login: Service, timeout: float) -> RedisView
     """Ask one Redis for its role, its link and whether it holds data."""
     view = RedisView(node["host"], node["address"], OK)
     try:
-        with rc.open_client(node["address"], login.port, login.username, login.passwords, timeout) as client:
+        with login.open(node["address"], timeout) as client:
             info = rc.parse_info(client.command("INFO", "replication"))
             view.has_keys = bool(rc.parse_info(client.command("INFO", "keyspace")))
     except (rc.ReplyError, rc.Unavailable) as exc:
@@ -250,6 +258,26 @@ def decide_from_state(states: dict[str, str | None], nodes: list[dict[str, str]]
     )
 
 
+def other_way(redis: Service, sentinel: Service, views: t.Sequence[SentinelView | RedisView], timeout: float) -> list[str]:
+    """Return the hosts without an answer on which servers run that do with TLS what is asked without, or the other way round."""
+    wanted = bool(redis.tls)
+    silent = {view.address: view.host for view in views if view.status not in (OK, rc.DENIED, UNKNOWN_NAME)}
+    ports = {sentinel.port, redis.port, PLAIN_PORT if wanted else TLS_PORT}
+    places = [(address, port) for address in silent for port in sorted(ports)]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(32, len(places)))) as pool:
+        found = pool.map(lambda place: rc.speaks(*place, with_tls=not wanted, timeout=timeout), places)
+        return sorted({silent[place[0]] for place, speaks in zip(places, found) if speaks})
+
+
+def other_way_message(hosts: t.Sequence[str], wanted: bool) -> str:
+    """Say that the brokers run with TLS and the inventory says without, or the other way round."""
+    return (
+        f"Redis or Sentinel of {', '.join(hosts)} runs {'without' if wanted else 'with'} TLS, and redis_tls_enabled is {str(wanted).lower()}. "
+        f"Nothing was changed: brokers that run are not changed over by this playbook, because half of them could not talk to the other half. "
+        f"Set redis_tls_enabled: {str(not wanted).lower()}, or change all of them over in a planned stop, see docs/brokers.md"
+    )
+
+
 def find_master(
     redis: Service,
     sentinel: Service,
@@ -260,9 +288,15 @@ def find_master(
 ) -> tuple[Decision, list[SentinelView], list[RedisView]]:
     """Survey the nodes until there is an answer, for at most ``wait`` seconds."""
     end = time.monotonic() + wait
+    asked = False
     while True:
         sentinels, redises = survey(redis, sentinel, name, timeout)
         decision = decide(sentinels, redises, redis.port, name)
+        if decision.state in ("none", "wait") and not asked:
+            asked = True
+            others = other_way(redis, sentinel, [*sentinels, *redises], timeout)
+            if others:
+                decision = Decision("fail", message=other_way_message(others, bool(redis.tls)))
         if decision.state == "none" and states is not None:
             decision = decide_from_state(states, redis.nodes, redis.port)
         if decision.state != "wait" or time.monotonic() >= end:

@@ -76,6 +76,7 @@ options:
       port: {type: int, description: Port of the server.}
       user: {type: str, description: Administrator of the server.}
       password: {type: str, description: Password of the administrator.}
+      tls: {type: dict, description: Files for TLS by name, default: {}}
   sentinel:
     description: The same for the host's own Sentinel; the action plugin fills it.
     type: dict
@@ -86,6 +87,7 @@ options:
       port: {type: int, description: Port of the server.}
       user: {type: str, description: Administrator of the server.}
       password: {type: str, description: Password of the administrator.}
+      tls: {type: dict, description: Files for TLS by name, default: {}}
   timeout_seconds:
     description: How long one server, one command or one file system may take, in seconds.
     type: float
@@ -225,6 +227,7 @@ def main() -> None:
         "port": {"type": "int"},
         "user": {"type": "str"},
         "password": {"type": "str", "no_log": True},
+        "tls": {"type": "dict", "default": {}},
     }
     module = AnsibleModule(
         argument_spec={

@@ -13,6 +13,8 @@ description:
   - Compares the settings and ACL users of a running Redis with the content of its files, and changes what differs
     with C(CONFIG SET) and C(ACL SETUSER), which disconnect nobody.
   - Settings that Redis changes only at its start are reported in RV(restart_keys) and left alone.
+  - Has Redis read its certificate, key and CAs again where it shows another certificate than the one on disk,
+    or where one of these files is newer than what it has read. Connections that exist go on.
   - Says nothing about C(replicaof), which belongs to Sentinel.
   - A setting that is removed from the file keeps its last value, because nothing says what it should be now.
 extends_documentation_fragment:
@@ -27,6 +29,12 @@ options:
     description: Content of the configuration file, without secrets.
     type: str
     default: ""
+  tls_read_path:
+    description:
+      - File whose time says when this Redis was last told to read the files of O(tls) again.
+      - It belongs to a directory that does not outlive a boot, and in which root alone may write.
+    type: path
+    default: /run/redis-broker-tls-read
   replication_user:
     description: User as whom this Redis follows a master (C(masteruser)).
     type: str
@@ -85,6 +93,9 @@ unknown_keys:
   returned: always
 """
 
+import os
+import ssl
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -117,6 +128,32 @@ def set_settings(client: rc.RedisClient, changes: dict[str, str], restart: dict[
             restart[name] = changes.pop(name)
 
 
+def first_certificate(text: str) -> bytes:
+    """Return the first certificate of a PEM file in binary form."""
+    end = "-----END CERTIFICATE-----"
+    start = text.index("-----BEGIN CERTIFICATE-----")
+    return ssl.PEM_cert_to_DER_cert(text[start : text.index(end, start) + len(end)])
+
+
+def has_old_files(shown: bytes, files: dict[str, str], pid: int, read_path: str) -> bool:
+    """Tell whether a running Redis works with other certificates or CAs than those on disk."""
+    with open(files["certificate_path"], encoding="utf-8") as handle:
+        if first_certificate(handle.read()) != shown:
+            return True
+    # What it trusts cannot be asked for, but when it has read it can.
+    read = max(rm.process_start(pid), os.stat(read_path).st_mtime if os.path.exists(read_path) else 0.0)
+    return any(os.stat(path).st_mtime > read for path in files.values() if path)
+
+
+def read_files_again(client: rc.RedisClient, files: dict[str, str], read_path: str) -> None:
+    """Have Redis read its files again, and note when."""
+    begin = time.time()
+    names = {"tls-ca-cert-file": "ca_path", "tls-cert-file": "certificate_path", "tls-key-file": "key_path"}
+    client.command("CONFIG", "SET", *[word for name, file in names.items() for word in (name, files[file])])
+    with open(read_path, "a", encoding="utf-8"):
+        os.utime(read_path, (begin, begin))
+
+
 def setting_lines(settings: dict[str, str]) -> str:
     """Return settings as text for a diff, without secrets."""
     lines = (f"{name} {'...' if name in conf.SECRET else value}\n" for name, value in sorted(settings.items()))
@@ -134,18 +171,22 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
     changes, restart, unknown = conf.config_diff(wanted_settings(params), live)
     acl_wanted, acl_live = conf.parse_acl(params["acl"]), rm.live_acl(client)
     users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
+    pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
+    files = rm.tls_files(params["tls"])
+    old_files = bool(files) and has_old_files(client.certificate(), files, pid, params["tls_read_path"])
     if not check_mode:
         set_settings(client, changes, restart)
+        if old_files:
+            read_files_again(client, files, params["tls_read_path"])
         rm.set_users(client, {name: acl_wanted[name] for name in users}, removed)
         # What Redis itself finds equal was no change, however differently it was written.
         live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
-    pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     paths = rm.restart_paths(pid, params["definition_paths"])
     touched = [*users, *removed]
     return {
-        "changed": bool(changes or touched),
-        "settings": sorted(changes),
+        "changed": bool(changes or touched or old_files),
+        "settings": sorted({*changes, *(["tls-cert-file"] if old_files else [])}),
         "users": sorted(touched),
         "restart_keys": sorted(restart),
         "restart_paths": paths,
@@ -164,6 +205,7 @@ def main() -> None:
         argument_spec={
             **rm.server_options(6379),
             "config": {"type": "str", "default": ""},
+            "tls_read_path": {"type": "path", "default": "/run/redis-broker-tls-read"},
             "replication_user": {"type": "str"},
             "replication_password": {"type": "str", "no_log": True},
         },

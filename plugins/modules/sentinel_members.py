@@ -85,8 +85,7 @@ def members(group: rg.Group) -> set[str]:
 
 def bring_in_line(group: rg.Group, node: dict[str, str], quorum: int, wait: float, check_mode: bool) -> tuple[list[str], bool]:
     """Have one Sentinel forget strangers and take the quorum; return the strangers and whether the quorum was set."""
-    login = group.sentinel
-    with rc.open_client(node["address"], login.port, login.username, login.passwords, group.timeout) as client:
+    with group.sentinel.open(node["address"], group.timeout) as client:
         strangers = sorted(known(client, group.name) - members(group))
         differs = int(rc.pairs(client.command("SENTINEL", "MASTER", group.name))["quorum"]) != quorum
         if check_mode:

@@ -193,7 +193,13 @@ def _connection(host: Host, kind: str, status: str, entries: list[dict[str, t.An
     if status == rc.REFUSED:
         return Finding(
             ERROR, "network", (host.name,), f"{where} refuses connections to port {port}, although it answers on its own host",
-            "See whether the address in the inventory is the one that it listens on, and whether a firewall rejects the connection",
+            "Run site.yml with --tags firewall, which opens the port to the hosts of the inventory; else see whether the server listens on the address "
+            "of the inventory, and what other tables of `nft list ruleset` reject",
+        )  # fmt: skip
+    if status == rc.TLS:
+        return Finding(
+            ERROR, "certificate", (host.name,), f"{where} cannot be reached with TLS: {entries[0]['message']}",
+            f"Run site.yml with --limit {host.name}; if all hosts are refused, see docs/tls.md for the CA, or redis_tls_enabled",
         )  # fmt: skip
     return Finding(ERROR, "network", (host.name,), f"{where} answers with an error: {entries[0]['message']}", "Look at the broker's journal")
 

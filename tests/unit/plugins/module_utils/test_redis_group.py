@@ -26,7 +26,7 @@ def params() -> dict[str, object]:
     """What a module is given about three brokers."""
     nodes = [{"host": f"b-{number}", "address": f"192.0.2.{number}"} for number in (1, 2, 3)]
     brokers = {"nodes": nodes, "port": 6379, "user": "admin", "password": "x", "previous_password": "", "sentinel_nodes": None}
-    brokers.update(sentinel_port=26379, sentinel_user="admin", sentinel_password="y", sentinel_previous_password="", master_name="celery")
+    brokers.update(sentinel_port=26379, sentinel_user="admin", sentinel_password="y", sentinel_previous_password="", master_name="celery", tls={})
     return {"brokers": brokers, "timeout_seconds": 1.0, "wait_seconds": 1.0}
 
 
