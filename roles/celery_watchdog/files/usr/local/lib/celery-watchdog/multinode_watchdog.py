@@ -203,12 +203,12 @@ def backlogs(settings: t.Mapping[str, t.Any], queues: t.Sequence[str]) -> dict[s
     words = secrets(settings["environment"])
     for address in settings["sentinels"]:
         try:
-            with redis.RedisClient(address, settings["sentinel_port"], 1.0) as sentinel:
+            with redis.RedisClient(address, settings["sentinel_port"], 1.0, settings["tls"]) as sentinel:
                 sentinel.login(settings["sentinel_user"], [words["MULTINODE_SENTINEL_PASSWORD"]])
                 master = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings["master_name"])
             if not master:
                 continue
-            with redis.RedisClient(master[0], int(master[1]), 3.0) as client:
+            with redis.RedisClient(master[0], int(master[1]), 3.0, settings["tls"]) as client:
                 client.login(settings["user"], [words["MULTINODE_REDIS_PASSWORD"]])
                 client.command("SELECT", settings["vhost"])
                 steps = [f"{SEPARATOR}{step}" if step else "" for step in settings["priority_steps"]]
