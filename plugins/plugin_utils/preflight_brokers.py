@@ -41,6 +41,13 @@ SECRETS = (
     "prometheus_front_password",
 )
 
+# Who talks to the brokers, and the input that says whether with TLS.
+TLS_FLAGS = {
+    "celery_app": "celery_app_broker_tls_enabled",
+    "redis_exporter": "redis_exporter_broker_tls_enabled",
+    "prometheus": "prometheus_redis_tls_enabled",
+}
+
 
 def check_groups(inventory: Inventory) -> t.Iterator[Finding]:
     """Groups that the cluster cannot do without have hosts."""
@@ -235,6 +242,32 @@ def check_broker_names(inventory: Inventory) -> t.Iterator[Finding]:
                 )  # fmt: skip
 
 
+def check_tls(inventory: Inventory) -> t.Iterator[Finding]:
+    """Whoever talks to the brokers does it with TLS where they want it, and without where they do not."""
+    said: dict[bool, list[str]] = {}
+    for host in inventory.having("redis"):
+        flag = host.flag("redis_tls_enabled")
+        if flag is not None:
+            said.setdefault(flag, []).append(host.name)
+    if len(said) > 1:
+        yield Finding(
+            "tls_mixed", "redis_tls_enabled", "true and false", tuple(said[True] + said[False]),
+            "brokers with TLS and brokers without cannot follow each other",
+            "Set it once, in group_vars/all",
+        )  # fmt: skip
+    if len(said) != 1:
+        return
+    (wanted,) = said
+    for role, variable in TLS_FLAGS.items():
+        names = tuple(host.name for host in inventory.having(role) if host.flag(variable) is (not wanted))
+        if names:
+            yield Finding(
+                "tls_mismatch", variable, str(not wanted).lower(), names,
+                f"the brokers have redis_tls_enabled: {str(wanted).lower()}, so nobody could reach them",
+                f'Set {variable}: "{{{{ redis_tls_enabled }}}}" and redis_tls_enabled in group_vars/all',
+            )  # fmt: skip
+
+
 def check_addresses(inventory: Inventory) -> t.Iterator[Finding]:
     """Every broker has an address of its own that the others can reach."""
     brokers = inventory.having("redis")
@@ -316,6 +349,7 @@ CHECKS: tuple[Check, ...] = (
     check_environments,
     check_app_environment,
     check_broker_names,
+    check_tls,
     check_addresses,
     check_descriptors,
     check_passwords,

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import typing as t
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
+from ansible_collections.multinode.celery.plugins.plugin_utils import tls
 
 
 @contextlib.contextmanager
@@ -96,3 +100,95 @@ def test_info_and_its_replicas() -> None:
 def test_pairs() -> None:
     """As CONFIG GET replies."""
     assert rc.pairs(["a", "1", "b", "2"]) == {"a": "1", "b": "2"}
+
+
+def certificate(directory: t.Any, authority: t.Any, name: str) -> dict[str, str]:
+    """Write the files of a host with a certificate for one name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    texts = {
+        "ca_path": authority.certificate,
+        "certificate_path": tls.issue(authority, tls.public_pem(key), [name], 1),
+        "key_path": key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
+    }
+    directory.mkdir()
+    for kind, text in texts.items():
+        (directory / kind).write_text(text)
+    return {kind: str(directory / kind) for kind in texts}
+
+
+@contextlib.contextmanager
+def tls_server(files: dict[str, str]) -> t.Iterator[int]:
+    """Answer PING by TLS to whoever shows a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["certificate_path"], files["key_path"])
+    context.load_verify_locations(files["ca_path"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, unused = listener.accept()
+            connection.settimeout(5)
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                while secured.recv(65536):
+                    secured.sendall(b"+PONG\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(tmp_path: t.Any) -> dict[str, dict[str, str]]:
+    """Files of a server, of a client, of a server at another address, and of a stranger's CA."""
+    ours, theirs = tls.new_authority("ours", 1), tls.new_authority("theirs", 1)
+    return {
+        "server": certificate(tmp_path / "server", ours, "127.0.0.1"),
+        "client": certificate(tmp_path / "client", ours, "127.0.0.9"),
+        "elsewhere": certificate(tmp_path / "elsewhere", ours, "127.0.0.2"),
+        "stranger": certificate(tmp_path / "stranger", theirs, "127.0.0.1"),
+    }
+
+
+def test_tls_with_certificates_of_both_sides(cluster: dict[str, dict[str, str]]) -> None:
+    """And the certificate that was shown is known."""
+    with tls_server(cluster["server"]) as port, rc.RedisClient("127.0.0.1", port, tls=cluster["client"]) as client:
+        assert client.command("PING") == "PONG"
+        with open(cluster["server"]["certificate_path"], encoding="utf-8") as handle:
+            assert client.certificate() == ssl.PEM_cert_to_DER_cert(handle.read())
+
+
+@pytest.mark.parametrize(("server_files", "said"), [("elsewhere", "not valid for"), ("stranger", "not accepted")])
+def test_a_server_that_is_another_is_refused(cluster: dict[str, dict[str, str]], server_files: str, said: str) -> None:
+    """Neither one of ours at another address nor a stranger gets a word."""
+    with tls_server(cluster[server_files]) as port, pytest.raises(rc.Unavailable, match=said) as caught:
+        rc.RedisClient("127.0.0.1", port, tls=cluster["client"])
+    assert caught.value.reason == rc.TLS
+
+
+def test_a_client_without_a_certificate_is_told_so(cluster: dict[str, dict[str, str]]) -> None:
+    """The server says it only after the client has spoken."""
+    files = {"ca_path": cluster["client"]["ca_path"]}
+    with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable) as caught:
+        with rc.RedisClient("127.0.0.1", port, tls=files) as client:
+            client.command("PING")
+    assert caught.value.reason in (rc.TLS, rc.TIMEOUT)
+
+
+def test_a_file_that_is_missing_is_named_as_the_reason(cluster: dict[str, dict[str, str]]) -> None:
+    """A host may not have its certificate yet."""
+    with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable, match="missing on this host") as caught:
+        rc.RedisClient("127.0.0.1", port, tls={**cluster["client"], "ca_path": "/nonexistent"})
+    assert caught.value.reason == rc.TLS
+
+
+def test_who_speaks_tls_and_who_does_not(cluster: dict[str, dict[str, str]]) -> None:
+    """Without any certificate of ours."""
+    with tls_server(cluster["server"]) as port:
+        assert rc.speaks("127.0.0.1", port, with_tls=True)
+    with tls_server(cluster["server"]) as port:
+        assert not rc.speaks("127.0.0.1", port, with_tls=False)
+    with server(b"-NOAUTH no\r\n") as port:
+        assert rc.speaks("127.0.0.1", port, with_tls=False)
+    with server(b"-ERR no\r\n") as port:
+        assert not rc.speaks("127.0.0.1", port, with_tls=True)

@@ -199,3 +199,21 @@ def test_describe_names_the_host() -> None:
     facts = rt.describe(rt.Decision("found", ADDRESS["broker-3"], "sentinels"), NODES, [], [redis(1)])
     assert facts["master"] == {"host": "broker-3", "address": "192.0.2.3", "port": 6379}
     assert rt.describe(rt.Decision("none"), NODES, [], [])["master"] == {"host": "", "address": "", "port": 0}
+
+
+def test_brokers_that_run_the_other_way_are_not_changed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TLS is wanted and plain servers answer, and the other way round."""
+    monkeypatch.setattr(rt, "survey", lambda *unused: ([sentinel(1, status=rc.TLS)], [redis(1, status=rc.REFUSED)]))
+    asked: list[tuple[str, int, bool]] = []
+
+    def speaks(host: str, port: int, with_tls: bool, timeout: float) -> bool:
+        asked.append((host, port, with_tls))
+        return port == 26379
+
+    monkeypatch.setattr(rc, "speaks", speaks)
+    for files in ({"ca_path": "/ca"}, {}):
+        both = (rt.Service(NODES[:1], 6380 if files else 6379, "admin", ["x"], files), rt.Service(NODES[:1], 26379, "admin", ["y"], files))
+        decision, *unused = rt.find_master(*both, "celery", 1.0, 30)
+        assert decision.state == "fail" and "docs/brokers.md" in decision.message
+        assert f"runs {'without' if files else 'with'} TLS" in decision.message
+    assert {port for unused, port, with_tls in asked if not with_tls} == {6379, 6380, 26379}

@@ -151,3 +151,13 @@ def test_a_random_password_is_not_weak_because_of_a_word_in_it() -> None:
 def test_variables_are_found_through_other_variables() -> None:
     variables = {"a": "{{ b.c | default(d) }}", "b": {"c": "{% if e %}x{% endif %}"}, "hostvars": {"other": "{{ never }}"}}
     assert preflight.reachable("{{ a }} {{ hostvars }}", variables) == {"a", "b", "d", "e", "hostvars"}
+
+
+@pytest.mark.parametrize(
+    ("brokers", "app", "expected"),
+    [((True, True), True, []), ((False, False), False, []), ((True, True), False, ["tls_mismatch"]), ((False, False), True, ["tls_mismatch"]),
+     ((True, False), True, ["tls_mixed"])],
+)  # fmt: skip
+def test_everybody_speaks_tls_or_nobody(brokers: tuple[bool, bool], app: bool, expected: list[str]) -> None:
+    hosts = [broker(f"b{number}", redis_tls_enabled=flag) for number, flag in enumerate(brokers)]
+    assert names(inventory(*hosts, worker(celery_app_broker_tls_enabled=app)), preflight_brokers.check_tls) == expected
