@@ -9,6 +9,7 @@ and removes the lab.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 
 import brokers
 import drains
+import encryption
 import faults
 import metrics
 import monitoring
@@ -200,6 +202,23 @@ def measure_metrics(lab: Lab, results: dict[str, Any]) -> None:
     results["metrics"] = {**metrics.cost(lab), "failovers": [metrics.failover(lab, kind) for kind in ("hung", "killed")]}
 
 
+def measure_tls(lab: Lab, results: dict[str, Any]) -> None:
+    """With TLS on the lab as it is, then without on a new one; the lab stays without."""
+
+    def one_process(cluster: Lab) -> dict[str, Any]:
+        return drain(cluster, {faults.QUEUE: consuming(cluster)[faults.QUEUE][:1]}, 2000)
+
+    lab.install_agent(faults.scheduler(lab))
+    with_tls = encryption.rounds(lab, one_process)
+    remove_lab()
+    start_lab(INVENTORY)
+    plain = Lab(NAME, INVENTORY)
+    run_figures(faults.deploy(plain, arguments=["--extra-vars", json.dumps(dict.fromkeys(encryption.FLAGS, False))]))
+    plain.install_agent(faults.scheduler(plain))
+    results["tls"] = encryption.compare(with_tls, encryption.rounds(plain, one_process))
+    faults.say(f"tls: {results['tls']}")
+
+
 PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "runs": measure_runs,
     "throughput": measure_throughput,
@@ -211,6 +230,8 @@ PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "switchover": brokers.measure,
     "faults": measure_faults,
     "hosts": measure_hosts,
+    # Last: it leaves another cluster behind.
+    "tls": measure_tls,
 }
 
 
@@ -255,6 +276,8 @@ def tables(results: dict[str, Any]) -> str:
         text += "\n" + drains.table(results["drains"]) + "\n"
     if results.get("switchover"):
         text += "\n" + brokers.table(results["switchover"])
+    if results.get("tls"):
+        text += "\n" + encryption.table(results["tls"])
     if results.get("faults"):
         text += "\n" + report.fault_tables(results["faults"])
     if results.get("problems"):
