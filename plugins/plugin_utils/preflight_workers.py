@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.plugin_utils import requirements_lock
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     Check,
     Finding,
@@ -192,6 +194,41 @@ def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
                 )  # fmt: skip
 
 
+def check_lock(inventory: Inventory) -> t.Iterator[Finding]:
+    """The application's lock has hashes for everything that the inventory asks for, and the folder of wheels has the files."""
+    where = inventory.where("celery_app")
+    installing = [host for host in inventory.having("celery_app") if host.roles & {"celery_worker", "celery_beat"}]
+    for host in installing:
+        path, folder = (str(host.get(name) or "") for name in ("celery_app_lock", "celery_app_wheel_folder"))
+        wanted = [str(entry) for name in ("celery_app_requirements", "celery_app_extra_requirements") for entry in host.items(name)]
+        remote = host.flag("celery_app_wheel_folder_remote")
+        for variable, value, problem in _supply(path, tuple(wanted), "" if remote else folder):
+            yield Finding("lock" if variable == "celery_app_lock" else "wheels", variable, value, (host.name,), problem, f"Correct it in {where}")
+
+
+@functools.lru_cache(maxsize=None)
+def _supply(path: str, wanted: tuple[str, ...], folder: str) -> tuple[tuple[str, str, str], ...]:
+    """What is wrong with a lock and a folder of wheels; read once, however many hosts name them."""
+    lock = None
+    if path:
+        try:
+            lock = requirements_lock.read(path)
+            problems = requirements_lock.uncovered(lock, wanted)
+        except requirements_lock.LockError as exc:
+            problems = [str(exc)]
+        if problems:
+            return (("celery_app_lock", path, "; ".join(problems)),)
+    if folder:
+        try:
+            if lock:
+                requirements_lock.matching(folder, lock)
+            else:
+                requirements_lock.distributions(folder)
+        except requirements_lock.LockError as exc:
+            return (("celery_app_wheel_folder", folder, str(exc)),)
+    return ()
+
+
 def _limits(host: Host) -> t.Iterator[tuple[str, int | None, int | None]]:
     """Where a time limit stands, the hard and the soft limit."""
     hard, soft = host.number("celery_app_task_time_limit_seconds"), host.number("celery_app_task_soft_time_limit_seconds")
@@ -250,4 +287,4 @@ def check_times(inventory: Inventory) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (check_queues, check_routes, check_pools, check_greenlets, check_times)
+CHECKS: tuple[Check, ...] = (check_queues, check_routes, check_pools, check_greenlets, check_lock, check_times)

@@ -209,6 +209,19 @@ CASES = {
         r"\[memory\] celery_worker_pools = 12128 MB \(video 12000 MB, general 128 MB\) on cpu-1, cpu-2: the host has 8000 MB",
         facts={},
     ),
+    "lock-missing": Case({APP: {"celery_app_lock": "/nowhere/proj.lock"}}, r"\[lock\] celery_app_lock = /nowhere/proj\.lock on .*cannot be read"),
+    "lock-without-hashes": Case(
+        {APP: {"celery_app_lock": str(inventories.CHECKOUT / "requirements/dev.in")}},
+        r"\[lock\] celery_app_lock = .*/dev\.in on .*'antsibull-changelog' is not pinned.*--generate-hashes",
+    ),
+    "lock-of-something-else": Case(
+        {APP: {"celery_app_lock": str(inventories.CHECKOUT / "roles/flower/files/flower.lock")}},
+        r"\[lock\] celery_app_lock = .*flower\.lock on .*it lacks celery-redbeat; it lacks gevent",
+    ),
+    "folder-without-wheels": Case(
+        {APP: {"celery_app_wheel_folder": str(inventories.CHECKOUT / "docs")}},
+        r"\[wheels\] celery_app_wheel_folder = .*docs on .*neither wheel nor sdist",
+    ),
     "other-distribution": Case(
         {},
         r"\[platform\] distribution = Ubuntu 24 on cpu-2: only Debian 12/13 is supported",
