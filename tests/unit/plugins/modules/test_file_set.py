@@ -135,3 +135,10 @@ def test_former_content_is_returned_only_where_it_may_be_shown(run, tmp_path):
     )
     assert {path: base64.b64decode(text) for path, text in result["before"].items()} == {f"{tmp_path}/open": b"former\n"}
     assert "new secret" not in json.dumps(result)
+
+
+def test_the_journal_gets_no_content(run, tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr(file_set.AnsibleModule, "_log_to_syslog", lambda self, message: logged.append(message))
+    run(files=[{"path": f"{tmp_path}/passwords", "content": "first_word\nsecond_word\n", "mode": "0600"}])
+    assert logged and "_word" not in "".join(logged)
