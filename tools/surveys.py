@@ -27,8 +27,8 @@ SHOWN = re.compile(r"(?<!\S)-e '?\{?(\w+)")
 TYPES = {"int": "integer", "float": "float", "str": "text", "path": "text", "raw": "text", "list": "text"}
 # Playbooks beside the day-2 verbs.
 DEPLOYING = ("site", "brokers", "workers", "schedulers", "monitoring")
-# They act on the machine of the caller, not on a cluster.
-LEFT_OUT = ("awx_job_templates", "create_secrets")
+# They write files on the machine of the caller, and a job's copy of the project is thrown away.
+LEFT_OUT = ("awx_job_templates", "create_secrets", "rotate_credentials")
 LONGEST_TEXT = 4096
 
 

@@ -4,16 +4,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
-from ansible_collections.multinode.celery.plugins.plugin_utils.secrets import added, new_password, wanted_in
+from ansible_collections.multinode.celery.plugins.plugin_utils.secrets import SecretsFile, added, new_password, wanted_in
 
 import yaml
 
@@ -41,34 +36,21 @@ class ActionModule(ActionBase):
         _result, args = self.validate_argument_spec(SPEC)
         path = self._loader.path_dwim(args["path"])
         try:
-            text, encrypted, mode = self._read(path)
+            file = SecretsFile(path, getattr(self._loader, "_vault", None))
+            text = file.read()
             present = set(yaml.safe_load(text) or {})
         except (OSError, AnsibleError, yaml.YAMLError, UnicodeError, TypeError) as exc:
             # The cause may quote the file.
             raise AnsibleActionFail(f"{path} cannot be read as a YAML dictionary ({type(exc).__name__}): give its vault password") from None
         wanted, defined = self._inventory(task_vars or {})
         missing = sorted((set(args["names"]) | wanted) - present - defined)
-        vault = getattr(self._loader, "_vault", None)
-        encrypt = bool(vault and vault.secrets)
-        rewrite = bool(missing) or (encrypt and not encrypted and bool(text)) or (bool(text) and mode != 0o600)
+        rewrite = bool(missing) or (file.encrypt and not file.encrypted and bool(text)) or (bool(text) and file.mode != 0o600)
         if rewrite and not self._task.check_mode:
-            content = to_bytes(added(text, {name: new_password(args["length"]) for name in missing}))
             try:
-                self._write(path, vault.encrypt(content) if encrypt else content)
+                file.write(added(text, {name: new_password(args["length"]) for name in missing}))
             except OSError as exc:
                 raise AnsibleActionFail(f"{path} cannot be written: {exc.strerror}") from exc
-        return {"changed": rewrite, "path": path, "created": missing, "encrypted": encrypt}
-
-    def _read(self, path: str) -> tuple[str, bool, int]:
-        """The plain text of the file, whether it is encrypted, and its mode."""
-        if not os.path.exists(path):
-            return "", False, 0o600
-        with open(path, "rb") as stream:
-            content = stream.read()
-        encrypted = is_encrypted(content)
-        if encrypted:
-            content = self._loader._vault.decrypt(content)
-        return to_text(content), encrypted, stat.S_IMODE(os.stat(path).st_mode)
+        return {"changed": rewrite, "path": path, "created": missing, "encrypted": file.encrypt}
 
     @staticmethod
     def _inventory(task_vars: dict[str, t.Any]) -> tuple[set[str], set[str]]:
@@ -81,17 +63,3 @@ class ActionModule(ActionBase):
             wanted |= wanted_in(variables)
             defined |= {name for name in variables if name.startswith("vault_")}
         return wanted, defined
-
-    @staticmethod
-    def _write(path: str, content: bytes) -> None:
-        """Replace the file at once; nobody else can read it at any time."""
-        folder = os.path.dirname(path)
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".vault-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
