@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 testinfra_hosts = ["ansible://brokers"]
+pytestmark = pytest.mark.usefixtures("control_machine_let_in")
 UNITS = ["redis-broker.service", "redis-broker-sentinel.service"]
 CONFIG = "/etc/redis-broker"
 STATE = "/var/lib/redis-broker"

@@ -1,4 +1,4 @@
-"""A host that is added to the inventory is deployed and monitored, and no other host is touched."""
+"""A host that is added to the inventory is deployed, let in by the brokers and monitored; the door closes when it is gone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from lab import ROOT, run_playbook
 
 ADDED = "cpu-3"
+BROKERS, MONITORS = {"broker-1", "broker-2", "broker-3"}, {"monitor-1", "monitor-2"}
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -33,16 +34,28 @@ def _added_host():
         subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
         for path, text in files.items():
             path.write_text(text)
-        # The monitoring hosts no longer ask for it.
-        playbook("playbooks/monitoring.yml", "--tags", "prometheus", added=False)
+        # The monitoring hosts no longer ask for it, and the brokers no longer let it in.
+        changed = changes(playbook("site.yml", "--tags", "prometheus,firewall", added=False))
+    assert {host for host, count in changed.items() if count} == BROKERS | MONITORS, changed
 
 
-def test_only_the_added_host_is_touched():
-    changed = {host: int(count) for host, count, _unreachable, _failed in RECAP.findall(playbook("site.yml"))}
-    assert changed.pop(ADDED) > 0
-    assert len(changed) == 9
+def changes(output):
+    """How many tasks changed each host."""
+    return {host: int(count) for host, count, _unreachable, _failed in RECAP.findall(output)}
+
+
+def test_a_host_that_is_deployed_alone_is_let_in_by_the_brokers():
+    output = playbook("site.yml", "--limit", ADDED)
+    assert changes(output)[ADDED] > 0
+    for broker in BROKERS:
+        assert re.search(rf"changed: \[{ADDED} -> {broker}\(", output), f"{broker} did not change its rules"
+
+
+def test_no_other_host_is_touched_but_those_that_monitor_it():
+    changed = changes(playbook("site.yml"))
+    assert len(changed) == 10
     # They get one target more.
-    assert {host for host, count in changed.items() if count} == {"monitor-1", "monitor-2"}, changed
+    assert {host for host, count in changed.items() if count} == MONITORS, changed
 
 
 def test_the_added_host_executes_tasks():
