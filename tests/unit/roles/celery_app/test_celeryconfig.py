@@ -52,6 +52,7 @@ def render(directory: pathlib.Path, **variables) -> pathlib.Path:
         "celery_app_source": "/nowhere",
         "celery_app_environment": {"name": "prod", "vhost": 2, "key_prefix": "prod:", "user": "prod", "password": PASSWORD},
         "celery_app_sentinel_password": "sentinel's",
+        "celery_app_broker_tls_enabled": False,
         **variables,
     }
     (directory / "vars.json").write_text(json.dumps(given))
