@@ -264,7 +264,7 @@ INTRUSIONS = [
     ),
     file(
         "process", "read the environment of a running worker", 'cat "/proc/$worker_process/environ"', measure="processes of another user",
-        by=Access("worker", 'wc -c <"/proc/$worker_process/environ"', r"^[1-9]"),
+        by=Access("worker_root", 'wc -c <"/proc/$worker_process/environ"', r"^[1-9]"),
     ),
     file(
         "signal", "end a running worker", 'kill -TERM "$worker_process"',
@@ -300,8 +300,12 @@ INTRUSIONS = [
 
 
 def table() -> list[str]:
-    """The lines of SECURITY.md's table."""
-    lines = ["| From | Tries to | Kept out by |", "| --- | --- | --- |"]
-    for intrusion in INTRUSIONS:
-        lines.append(f"| {POSITIONS[intrusion.position]} | {intrusion.aim} | {intrusion.measure} |")
+    """The lines of SECURITY.md's table: what is tried from each position, by what keeps it out."""
+    lines = ["| From | Kept out by | Tries to |", "| --- | --- | --- |"]
+    for position, where in POSITIONS.items():
+        aims: dict[str, list[str]] = {}
+        for intrusion in INTRUSIONS:
+            if intrusion.position == position:
+                aims.setdefault(intrusion.measure, []).append(intrusion.aim)
+        lines += [f"| {where} | {measure} | {'; '.join(tried)} |" for measure, tried in aims.items()]
     return lines
