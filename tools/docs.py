@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the variable tables of every role's README and docs/variables.md from the argument specs.
+"""Writes the variable tables of every role's README and docs/variables.md from the argument specs, and SECURITY.md's table.
 
 docs.py          write what differs
 docs.py --check  write nothing, name what differs, exit 1 if anything does
@@ -13,6 +13,7 @@ import argparse
 import json
 import pathlib
 import re
+import runpy
 import sys
 import typing as t
 
@@ -22,6 +23,10 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 BEGIN = "<!-- variables: begin (written by `make docs`) -->"
 END = "<!-- variables: end -->"
 VARIABLES_PAGE = "docs/variables.md"
+SECURITY_PAGE = "SECURITY.md"
+INTRUSIONS = "molecule/intrusions.py"
+INTRUSIONS_BEGIN = "<!-- intrusions: begin (written by `make docs`) -->"
+INTRUSIONS_END = "<!-- intrusions: end -->"
 
 
 def paragraphs(text: str | list[str]) -> list[str]:
@@ -119,6 +124,14 @@ def variables_page(roles: list[pathlib.Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def security_page() -> str:
+    """SECURITY.md with the table of what is tried on the test hosts; the rest is written by a person."""
+    text = (CHECKOUT / SECURITY_PAGE).read_text()
+    tried = runpy.run_path(str(CHECKOUT / INTRUSIONS))
+    block = "\n".join([INTRUSIONS_BEGIN, "", *tried["table"](), "", f"{len(tried['INTRUSIONS'])} attempts in all.", "", INTRUSIONS_END])
+    return text[: text.index(INTRUSIONS_BEGIN)] + block + text[text.index(INTRUSIONS_END) + len(INTRUSIONS_END) :]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing and fail on a difference")
@@ -128,6 +141,7 @@ def main() -> int:
         sys.exit("No role has an argument spec.")
     pages = {role / "README.md": role_page(role) for role in roles}
     pages[CHECKOUT / VARIABLES_PAGE] = variables_page(roles)
+    pages[CHECKOUT / SECURITY_PAGE] = security_page()
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text() != text]
     for page in stale:
         print(f"{'differs' if check else 'written'}: {page.relative_to(CHECKOUT)}")
