@@ -77,6 +77,7 @@ PAGE = Access("outside", 'https "$monitor" 443 /prometheus/api/v1/query?query=up
 LOGIN = Access("operator", 'ssh -F "$ssh_config" "$worker_name" echo in', r"^in$")
 ADMIN = Access("broker", 'redis "$admin_user" "$admin_password" CONFIG GET maxmemory-policy', r"noeviction")
 SENTINEL_ADMIN = Access("broker", 'sentinel "$sentinel_admin_user" "$sentinel_admin_password" SENTINEL CONFIG GET "*"', r"resolve-hostnames")
+MESH = Access("monitoring", 'tls_hello "$monitor" 9094', r"Verif(y return code: 0|ication: OK)")
 EXPORTED = Access("monitoring", 'https "$worker" 9100 /metrics "$node_user:$node_password"', FOUND)
 
 
@@ -110,10 +111,7 @@ INTRUSIONS = [
     closed("redis_plain", "speak with Redis without TLS", "master", "6379", PING, "no such port"),
     closed("sentinel", "ask Sentinel for the master", "master", '"$sentinel_port"', MASTER),
     closed("node_exporter", "read the figures of a host", "worker", "9100", EXPORTED),
-    closed(
-        "mesh", "join the mesh of the Alertmanagers", "monitor", "9094",
-        Access("monitoring", 'tls_hello "$monitor" 9094', r"Verif(y return code: 0|ication: OK)"),
-    ),
+    closed("mesh", "join the mesh of the Alertmanagers", "monitor", "9094", MESH),
     closed(
         "prometheus", "reach Prometheus past its front", "monitor", "9090",
         Access("monitoring", "http 127.0.0.1 9090 /prometheus/-/ready", FOUND), "listens on the host itself alone",
@@ -200,6 +198,7 @@ INTRUSIONS = [
         Access("worker", 'sentinel "$client_user" "$client_password" SENTINEL MONITOR own "$worker" 6379 1', NO_RIGHT), SENTINEL_ADMIN,
     ),
     closed("plain", "speak with Redis without TLS", "master", "6379", PING, "no such port", position="worker"),
+    closed("mesh", "join the mesh of the Alertmanagers", "monitor", "9094", MESH, position="worker"),
     closed("figures", "read the figures of a broker", "master", "9100", EXPORTED, position="worker"),
     Intrusion(
         "old_tls", "worker", "have Redis speak TLS 1.1", "TLS 1.2 and 1.3 only",
@@ -216,6 +215,10 @@ INTRUSIONS = [
     file(
         "settings", "change the configuration of the workers", 'echo >> "/etc/celery/$app/celeryconfig.py"', position="worker",
         by=Access("worker", 'head -c 1 "/etc/celery/$app/celeryconfig.py" >/dev/null && echo read', "read"),
+    ),
+    file(
+        "environment", "change the variables that the workers start with", 'echo >> "/etc/celery/$app/environment"', position="worker",
+        by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/environment"', r"^[2-9]"),
     ),
     file(
         "unit", "write a unit that runs as root", "touch /etc/systemd/system/intrusion.service", position="worker",
@@ -294,6 +297,14 @@ INTRUSIONS = [
     Intrusion(
         "figures", "user", "read the figures of its own host", "password of the exporter",
         Access("user", 'certificate= ; https "$worker" 9100 /metrics', NOT_LOGGED_IN), EXPORTED,
+    ),
+    file(
+        "notes", "read what each worker runs", "cat /var/lib/celery/pulse/* /var/lib/celery/drain",
+        by=Access("worker", "cat /var/lib/celery/pulse/* | grep -c .", r"^[1-9]"),
+    ),
+    file(
+        "command", "control the workers with the command that is installed there", '"celery-$app" inspect ping --timeout=3',
+        by=Access("worker", '"celery-$app" inspect ping --timeout=3', "pong"),
     ),
     file("sudo", "become root", "sudo -n id", by=Access("operator", 'ssh -F "$ssh_config" "$worker_name" sudo -n id -u', "^0$"), answer=r"password is required|not allowed", measure="sudo's rules"),
 ]

@@ -57,7 +57,7 @@ def test_the_application_cannot_change_its_own_code(host):
     [
         (CONFIG, "root", "celery", "750"),
         (f"{CONFIG}/celeryconfig.py", "root", "celery", "640"),
-        (f"{CONFIG}/environment", "celery", "celery", "600"),
+        (f"{CONFIG}/environment", "root", "celery", "640"),
         (f"{CONFIG}/multinode_canary.py", "root", "celery", "644"),
         ("/usr/local/bin/celery-proj", "root", "root", "755"),
         ("/var/log/celery", "celery", "adm", "750"),
