@@ -40,11 +40,30 @@ def addresses(inventory):
     return {name: variables["ansible_host"] for name, variables in inventory.items()}
 
 
-def connect(address, user=None, password=None, port=6379, database=0):
+SENTINEL_PORT = 26379
+# Filled from the lab before the first test: with TLS, the port and the files of one of its hosts.
+DIAL: dict = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dial(lab, tmp_path_factory):
+    """Have the control machine prove itself as one of the hosts, where the brokers want that."""
+    DIAL.clear()
+    DIAL.update(port=6379)
+    if lab.tls:
+        directory = tmp_path_factory.mktemp("tls")
+        for name in ("ca.pem", "host.pem", "host.key"):
+            (directory / name).write_text(lab.run(lab.group("brokers")[0], f"cat /etc/multinode-tls/{name}"))
+        DIAL.update(port=6380, ssl=True, ssl_ca_certs=str(directory / "ca.pem"), ssl_check_hostname=True)
+        DIAL.update(ssl_certfile=str(directory / "host.pem"), ssl_keyfile=str(directory / "host.key"))
+    yield
+
+
+def connect(address, user=None, password=None, port=None, database=0, **changes):
     """Connect once, without any retry that would hide an answer."""
     return redis.Redis(
         host=address,
-        port=port,
+        **{**DIAL, **({"port": port} if port else {}), **changes},
         db=database,
         username=user,
         password=password,
@@ -55,10 +74,15 @@ def connect(address, user=None, password=None, port=6379, database=0):
     )
 
 
+def stripped(address, port):
+    """Connect without TLS."""
+    return redis.Redis(host=address, port=port, socket_timeout=3, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0))
+
+
 @pytest.fixture(scope="module")
 def sentinels(addresses, secrets):
     """The administrator's connections to all Sentinels."""
-    return {name: connect(address, "admin", secrets["vault_sentinel_admin_password"], 26379) for name, address in addresses.items()}
+    return {name: connect(address, "admin", secrets["vault_sentinel_admin_password"], SENTINEL_PORT) for name, address in addresses.items()}
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +120,8 @@ def test_one_master_and_the_others_follow_it(servers, sentinels, addresses):
     assert len(masters) == 1
     own = addresses[masters[0]]
     assert len(roles[masters[0]][2]) == len(addresses) - 1
-    assert {(role[1], role[2], role[3]) for role in roles.values() if role[0] != "master"} == {(own, 6379, "connected")}
-    assert {sentinel.sentinel_get_master_addr_by_name("celery") for sentinel in sentinels.values()} == {(own, 6379)}
+    assert {(role[1], role[2], role[3]) for role in roles.values() if role[0] != "master"} == {(own, DIAL["port"], "connected")}
+    assert {sentinel.sentinel_get_master_addr_by_name("celery") for sentinel in sentinels.values()} == {(own, DIAL["port"])}
 
 
 def test_every_sentinel_could_fail_over(sentinels):
@@ -113,10 +137,25 @@ def test_every_sentinel_could_fail_over(sentinels):
 def test_an_unauthenticated_client_gets_nothing(addresses):
     """Not even an answer to a ping, from Redis or Sentinel."""
     for address in addresses.values():
-        for port in (6379, 26379):
+        for port in (DIAL["port"], SENTINEL_PORT):
             for command in ("PING", "INFO", "CONFIG GET *", "PUBLISH x y"):
                 with pytest.raises(redis.RedisError, match="(?i)authenticat"):
                     connect(address, port=port).execute_command(*command.split())
+
+
+def test_who_has_no_certificate_does_not_reach_the_password(addresses, lab):
+    """Neither without TLS, nor with TLS and no certificate; whoever has one is asked for the password."""
+    assert lab.tls, "the inventory of this scenario is one with TLS"
+    for address in addresses.values():
+        for port in (DIAL["port"], SENTINEL_PORT):
+            for client in (stripped(address, port), connect(address, port=port, ssl_certfile=None, ssl_keyfile=None)):
+                with pytest.raises(redis.ConnectionError) as refused:
+                    client.ping()
+                assert not isinstance(refused.value, redis.AuthenticationError)
+            with pytest.raises(redis.AuthenticationError):
+                connect(address, port=port).ping()
+        with pytest.raises(redis.ConnectionError, match="refused"):
+            stripped(address, 6379).ping()
 
 
 def test_an_environment_cannot_touch_another(stranger, environment):
@@ -180,7 +219,7 @@ def test_an_environment_may_do_what_celery_and_redbeat_do(master, environment):
 
 def test_a_program_cannot_change_a_sentinel(addresses, secrets):
     """It may ask for the master and no more."""
-    client = connect(next(iter(addresses.values())), "celery", secrets["vault_sentinel_client_password"], 26379)
+    client = connect(next(iter(addresses.values())), "celery", secrets["vault_sentinel_client_password"], SENTINEL_PORT)
     assert client.execute_command("SENTINEL", "MASTERS")
     for command in (("FAILOVER", "celery"), ("SET", "celery", "quorum", 1), ("REMOVE", "celery"), ("RESET", "*")):
         with pytest.raises(redis.ResponseError, match="(?i)permission"):
