@@ -93,6 +93,10 @@ class Lab:
         self.name = name
         self.sources = [*inventories, f".lab/{name}/inventory"]
         self.inventories = [word for path in self.sources for word in ("-i", path)]
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the inventory, also anew where a playbook has changed it."""
         listing = json.loads(
             subprocess.run(
                 [str(ROOT / ".venv/bin/ansible-inventory"), *self.inventories, "--list"],
