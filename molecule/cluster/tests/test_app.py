@@ -71,9 +71,12 @@ def test_no_secret_outside_of_the_environment_file(host):
     secrets = re.findall(r"_PASSWORD=(\S+)", host.check_output(f"sudo cat {CONFIG}/environment"))
     assert len(secrets) == 2
     places = f"{CONFIG}/*.py /usr/local/bin/celery-proj /etc/systemd/system /etc/logrotate.d /var/log/celery"
-    for secret in secrets:
-        assert host.run(f"sudo sh -c 'grep -rFq -- \"$0\" {places}' {shlex.quote(secret.strip(chr(39)))}").rc == 1
-        assert secret.strip("'") not in host.check_output("ps -eww -o args | grep -v grep")
+    # Given on a command line, the secrets would stand in the journal, where sudo writes what it runs.
+    search = f"sed -n \"s/'//g; s/^[A-Z_]*_PASSWORD=//p\" {CONFIG}/environment | grep -rFq -f - "
+    assert host.run(f"sudo sh -c {shlex.quote(search + places)}").rc == 1
+    assert host.run(f"sudo sh -c {shlex.quote(search + CONFIG)}").rc == 0
+    processes = host.check_output("ps -eww -o args | grep -v grep")
+    assert not [secret for secret in secrets if secret.strip("'") in processes]
 
 
 def test_the_launcher_is_replaced_by_celery(host):
