@@ -58,7 +58,7 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_mod
 def apply(client: rc.RedisClient, acl: str, check_mode: bool) -> dict[str, t.Any]:
     """Compare, change unless in check mode, and return the module's result."""
     wanted, live = conf.parse_acl(acl), rm.live_acl(client)
-    users, removed = conf.acl_diff(rm.normal_acl(client, wanted), live)
+    users, removed = conf.acl_diff(rm.normal_acl(client, wanted), live) if wanted else ({}, [])
     if not check_mode:
         rm.set_users(client, {name: wanted[name] for name in users}, removed)
     touched = [*users, *removed]
@@ -76,7 +76,6 @@ def main() -> None:
     """Run the module."""
     options = rm.server_options(0)
     options["port"] = {"type": "int", "required": True}
-    options["acl"] = {"type": "str", "required": True, "no_log": True}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         with rm.open_server(module.params) as client:
