@@ -22,6 +22,7 @@ _SPEC = importlib.util.spec_from_file_location("celeryconfig_tests", pathlib.Pat
 plain = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(plain)
 
+
 def files(directory: pathlib.Path, authority: tls.Authority, trusted: tls.Authority, *names: str) -> dict[str, str]:
     """Make what a host has: a key, a certificate for its names, and the CA that it trusts."""
     directory.mkdir()
