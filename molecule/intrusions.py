@@ -167,15 +167,24 @@ INTRUSIONS = [
         "other", "script", "read a queue inside a script",
         """EVAL '"return redis.call(\\"LLEN\\", KEYS[1])"' 1 "${prefix}default\"""", NO_RIGHT,
     ),
-    redis("other", "keys", "list the keys of all environments", 'KEYS "*"', NO_RIGHT, by=Access("broker", 'redis "$admin_user" "$admin_password" DBSIZE', r":\d+")),
-    redis("other", "empty", "empty the database", "FLUSHDB", NO_RIGHT, by=Access("worker", 'redis "$prod_user" "$prod_password" DEL "${prefix}intrusion"', r":\d")),
+    redis(
+        "other", "keys", "list the keys of all environments", 'KEYS "*"', NO_RIGHT,
+        by=Access("broker", 'redis "$admin_user" "$admin_password" DBSIZE', r":\d+"),
+    ),
+    redis(
+        "other", "empty", "empty the database", "FLUSHDB", NO_RIGHT,
+        by=Access("worker", 'redis "$prod_user" "$prod_password" DEL "${prefix}intrusion"', r":\d"),
+    ),
     Intrusion(
         "login", "other", "log in as the other environment with its own password", "password of each environment",
         Access("other", 'redis "$prod_user" "$other_password" PING', WRONG), PING,
     ),
     # --- A worker of the same environment, as the user of its tasks ---
     redis("worker", "config", "change the configuration of Redis", "CONFIG SET maxmemory-policy allkeys-lru", NO_RIGHT, by=ADMIN),
-    redis("worker", "acl", "give itself more rights", 'ACL SETUSER "$prod_user" +@all', NO_RIGHT, by=Access("broker", 'redis "$admin_user" "$admin_password" ACL WHOAMI', "admin")),
+    redis(
+        "worker", "acl", "give itself more rights", 'ACL SETUSER "$prod_user" +@all', NO_RIGHT,
+        by=Access("broker", 'redis "$admin_user" "$admin_password" ACL WHOAMI', "admin"),
+    ),
     redis("worker", "replicaof", "turn the master into a replica of its own host", 'REPLICAOF "$worker" 6379', NO_RIGHT, by=ADMIN),
     redis("worker", "monitor", "watch the commands of all others", "MONITOR", NO_RIGHT, by=ADMIN),
     redis("worker", "kill", "cut off the other clients", "CLIENT KILL TYPE normal", NO_RIGHT, by=ADMIN),
@@ -228,10 +237,22 @@ INTRUSIONS = [
     redis("monitoring", "read_queue", "read the tasks of a queue", 'LRANGE "${prefix}default" 0 -1', NO_RIGHT),
     redis("monitoring", "send_task", "send a task", 'LPUSH "${prefix}intrusion" task', NO_RIGHT),
     redis("monitoring", "read_result", "read a result", 'GET "${prefix}celery-task-meta-1"', NO_RIGHT),
-    redis("monitoring", "arguments", "read slow commands with their arguments", "SLOWLOG GET", NO_RIGHT, by=Access("monitoring", 'redis "$monitoring_user" "$monitoring_password" SLOWLOG LEN', r":\d")),
-    redis("monitoring", "config", "read the configuration of Redis", "CONFIG GET masterauth", NO_RIGHT, by=Access("monitoring", 'redis "$monitoring_user" "$monitoring_password" INFO server', "redis_version")),
-    redis("monitoring", "users", "read the users of Redis", "ACL LIST", NO_RIGHT, by=Access("broker", 'redis "$admin_user" "$admin_password" ACL USERS', "replica")),
-    redis("monitoring", "replicate", "fetch all data as a replica would", "PSYNC ? -1", NO_RIGHT, by=Access("broker", 'redis "$replica_user" "$replica_password" REPLCONF listening-port 6379', r"\+OK\s+\+OK")),
+    redis(
+        "monitoring", "arguments", "read slow commands with their arguments", "SLOWLOG GET", NO_RIGHT,
+        by=Access("monitoring", 'redis "$monitoring_user" "$monitoring_password" SLOWLOG LEN', r":\d"),
+    ),
+    redis(
+        "monitoring", "config", "read the configuration of Redis", "CONFIG GET masterauth", NO_RIGHT,
+        by=Access("monitoring", 'redis "$monitoring_user" "$monitoring_password" INFO server', "redis_version"),
+    ),
+    redis(
+        "monitoring", "users", "read the users of Redis", "ACL LIST", NO_RIGHT,
+        by=Access("broker", 'redis "$admin_user" "$admin_password" ACL USERS', "replica"),
+    ),
+    redis(
+        "monitoring", "replicate", "fetch all data as a replica would", "PSYNC ? -1", NO_RIGHT,
+        by=Access("broker", 'redis "$replica_user" "$replica_password" REPLCONF listening-port 6379', r"\+OK\s+\+OK"),
+    ),
     Intrusion(
         "admin", "monitoring", "log in as administrator with the exporter's password", "password of each user",
         Access("monitoring", 'redis "$admin_user" "$monitoring_password" PING', WRONG), ADMIN,
@@ -306,7 +327,11 @@ INTRUSIONS = [
         "command", "control the workers with the command that is installed there", '"celery-$app" inspect ping --timeout=3',
         by=Access("worker", '"celery-$app" inspect ping --timeout=3', "pong"),
     ),
-    file("sudo", "become root", "sudo -n id", by=Access("operator", 'ssh -F "$ssh_config" "$worker_name" sudo -n id -u', "^0$"), answer=r"password is required|not allowed", measure="sudo's rules"),
+    file(
+        "sudo", "become root", "sudo -n id",
+        by=Access("operator", 'ssh -F "$ssh_config" "$worker_name" sudo -n id -u', "^0$"),
+        answer=r"password is required|not allowed", measure="sudo's rules",
+    ),
 ]
 
 

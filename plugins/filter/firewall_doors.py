@@ -64,7 +64,12 @@ options:
 EXAMPLES = r"""
 - name: Show who may reach the node exporter
   ansible.builtin.debug:
-    msg: "{{ [{'name': 'node', 'ports': [9100], 'groups': ['monitoring']}] | multinode.celery.firewall_doors(group_names, groups, hostvars) }}"
+    msg: "{{ doors | multinode.celery.firewall_doors(group_names, groups, hostvars) }}"
+  vars:
+    doors:
+      - name: node
+        ports: [9100]
+        groups: [monitoring]
 """
 
 RETURN = r"""

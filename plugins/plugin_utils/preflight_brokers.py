@@ -257,7 +257,7 @@ def check_tls(inventory: Inventory) -> t.Iterator[Finding]:
         )  # fmt: skip
     if len(said) != 1:
         return
-    (wanted,) = said
+    wanted = True in said
     for role, variable in TLS_FLAGS.items():
         names = tuple(host.name for host in inventory.having(role) if host.flag(variable) is (not wanted))
         if names:

@@ -17,8 +17,13 @@ import typing as t
 import zipfile
 
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import shortened
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+
+# A dependency of ansible-core, which alone is not there where only the imports are checked.
+try:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+except ImportError:
+    pass
 
 HASH = re.compile(r"--hash[= ]\s*(\S+)")
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")

@@ -169,7 +169,8 @@ def test_strangers_are_refused_over_ipv6_too(lab, redis_port):
         lab.run(broker, f"nft add element {TABLE} brokers_ipv6 '{{ fd00:6d6e::2 }}'")
         assert dialled(lab, broker, [place], stranger) == {place: "open"}
     finally:
-        lab.run(broker, f"ip link del inside; ip netns del stranger; ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2 | xargs -r kill", check=False)
+        listener = f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2"
+        lab.run(broker, f"ip link del inside; ip netns del stranger; {listener} | xargs -r kill", check=False)
         lab.run(broker, f"systemctl reload multinode-firewall.service && ! nft list table {TABLE} | grep -q fd00")
 
 

@@ -38,7 +38,8 @@ done
 """
 # Not even root could write where programs and settings are.
 WRITE = """
-for unit in $(systemctl list-units --plain --no-legend --type=service --state=running 'redis-broker*' 'celery-*' flower.service 'monitoring-*' | cut -d' ' -f1); do
+running="systemctl list-units --plain --no-legend --type=service --state=running"
+for unit in $($running 'redis-broker*' 'celery-*' flower.service 'monitoring-*' | cut -d' ' -f1); do
   process=$(systemctl show -P MainPID "$unit")
   echo "$unit $(for place in /etc /usr /opt /root /home; do
     nsenter --target "$process" --mount -- sh -c "touch $place/.sandbox 2>/dev/null && rm $place/.sandbox && echo $place; true" || echo failed

@@ -120,7 +120,8 @@ printf 'planted %s\\n' "$secret" | systemd-cat --identifier=planted
 """
     try:
         subprocess.run(
-            ["docker", "exec", "--interactive", lab.container(host), "bash", "-c", plant], input=search.planted + "\n", text=True, check=True, capture_output=True,
+            ["docker", "exec", "--interactive", lab.container(host), "bash", "-c", plant],
+            input=search.planted + "\n", text=True, check=True, capture_output=True,
         )
         yield host
     finally:

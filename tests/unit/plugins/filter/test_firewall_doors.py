@@ -19,24 +19,24 @@ HOSTVARS = {
 }
 BROKERS = {"name": "brokers", "hosts": ["brokers"], "ports": [6380, "6379"], "groups": ["brokers", "workers", "producers", "monitoring"]}
 RULES = """table inet t {
-	set brokers_ipv4 {
-		type ipv4_addr
-		flags interval
-		elements = { 192.0.2.9, 192.0.2.21 }
-	}
+@@set brokers_ipv4 {
+@@@@type ipv4_addr
+@@@@flags interval
+@@@@elements = { 192.0.2.9, 192.0.2.21 }
+@@}
 
-	set brokers_ipv6 {
-		type ipv6_addr
-		flags interval
-	}
+@@set brokers_ipv6 {
+@@@@type ipv6_addr
+@@@@flags interval
+@@}
 
-	set exporter_ipv4 {
-		type ipv4_addr
-		flags interval
-		elements = { 192.0.2.9 }
-	}
+@@set exporter_ipv4 {
+@@@@type ipv4_addr
+@@@@flags interval
+@@@@elements = { 192.0.2.9 }
+@@}
 }
-"""
+""".replace("@@", "\t")
 
 
 def doors(*doors: dict, group_names: tuple[str, ...] = ("brokers",)) -> dict[str, dict]:
