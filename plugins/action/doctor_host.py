@@ -24,7 +24,8 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import
 )
 
 MODULE = "multinode.celery.doctor_host"
-UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))(?:\.d/[^/]+\.conf)?$")
+# A drop-in belongs to a service of somebody else, who decides whether it runs.
+UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))$")
 # Stand for the facts of the host until it has told them; paths of files do not depend on them.
 SITE = os.path.join(COLLECTION, "playbooks/site.yml")
 DRAIN_MARKER = "/etc/celery/drained"
