@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import faults
+import pytest
 import report
 import updates
 from lab import ROOT
@@ -62,6 +63,7 @@ def under_load(lab, check: bool) -> tuple[str, dict]:
     return said, result
 
 
+@pytest.mark.long
 def test_passwords_change_under_load(lab):
     former = passwords(lab)
     # The sender has the former password in its memory, and nothing restarts it: that password must stay valid until it is gone.
