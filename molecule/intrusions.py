@@ -307,7 +307,7 @@ INTRUSIONS = [
         by=Access("worker", "cat /var/log/celery/*.log | grep -c .", r"^[1-9]"),
     ),
     file(
-        "journal", "read the journal of the services", "journalctl --no-pager -n 5 -u celery-* 2>&1 || true", measure="groups of the journal",
+        "journal", "read the journal of the services", "journalctl --no-pager -n 5 -u celery-*", measure="groups of the journal",
         by=Access("worker_root", "journalctl --no-pager -q -n 1 | wc -l", r"^1"),
         answer=r"insufficient permissions|No journal files were opened|No entries",
     ),

@@ -16,21 +16,8 @@ description:
   - Where nothing differs this takes one round trip. Nothing is kept for the next boot; write the rules to a file afterwards.
 extends_documentation_fragment:
   - multinode.celery.attributes
+  - multinode.celery.firewall
 options:
-  table:
-    description: Name of the table of the family C(inet).
-    type: str
-    required: true
-  unit:
-    description: The service that loads the rules at boot; only asked whether it is active.
-    type: str
-    required: true
-  rules:
-    description:
-      - A file for C(nft -f) that deletes and makes the table.
-      - The table is removed where it is empty.
-    type: str
-    required: true
   rollback_seconds:
     description: How long the new connection may take.
     type: int

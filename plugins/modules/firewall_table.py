@@ -18,21 +18,8 @@ description:
   - Other tables are neither read nor changed.
 extends_documentation_fragment:
   - multinode.celery.attributes
+  - multinode.celery.firewall
 options:
-  table:
-    description: Name of the table of the family C(inet).
-    type: str
-    required: true
-  unit:
-    description: The service that loads the rules at boot; only asked whether it is active.
-    type: str
-    required: true
-  rules:
-    description:
-      - A file for C(nft -f) that deletes and makes the table.
-      - The table is removed where it is empty.
-    type: str
-    required: true
   step:
     description: Whether to replace the table and arm the rollback, or to disarm it.
     type: str

@@ -68,7 +68,7 @@ class Ground:
         environment = found["common_environment"]
         (unit,) = lab.run(self.worker, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*' | head -1 | cut -d' ' -f1").split()
         # Read from the hosts, because it decides what can be tried.
-        with_tls = bool(lab.run(self.master, "grep -h '^tls-port' /etc/redis-broker/redis.conf || true").strip())
+        with_tls = bool(lab.run(self.master, "sed -n /^tls-port/p /etc/redis-broker/redis.conf").strip())
         with_firewall = "multinode_celery" in lab.run(self.master, "nft list tables")
         self.present = {"": True, "tls": with_tls, "firewall": with_firewall}
         return {
