@@ -37,6 +37,7 @@ PLAYBOOK = """
         - etc/celery/app/environment
         - etc/celery/app/multinode_canary.py
         - etc/celery/app/multinode_pulse.py
+        - etc/celery/app/multinode_taken.py
         - usr/local/bin/celery-app
 """
 
@@ -129,7 +130,7 @@ def test_settings_of_the_inventory_come_last_and_dictionaries_are_merged(rendere
 
 
 def test_our_own_modules_are_imported_whatever_the_inventory_imports(rendered):
-    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary", "multinode_pulse"]
+    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary", "multinode_pulse", "multinode_taken"]
 
 
 def test_the_canary_is_registered(rendered, tmp_path):
