@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
 
 import faults
 import report
-from lab import Lab
+from lab import Lab, wait_until
 from load import Load, Stream
 
 VIDEO = "video_processing"
@@ -48,8 +49,9 @@ def main_process(lab: Lab, host: str, node: str) -> int:
 
 
 def suspend(lab: Lab, host: str, node: str) -> None:
-    """Hold a node's main process so that nothing wakes it; ends with the process."""
+    """Hold all processes of a node, and its main process so that nothing wakes it; ends with the process."""
     process = main_process(lab, host, node)
+    lab.run(host, f"systemctl kill --signal=STOP celery-worker-{node}.service")
     lab.run(host, f"setsid sh -c 'while kill -STOP {process}; do sleep 0.003; done' >/dev/null 2>&1 &")
 
 
@@ -57,14 +59,21 @@ def pace(lab: Lab) -> int:
     """Seconds that a task must take to be still running when a playbook has come to the point, on this machine now."""
     started = time.time()
     lab.playbook("playbooks/preflight.yml")
-    return round(max(25.0, 4 * (time.time() - started)))
+    return round(max(25.0, 6 * (time.time() - started)))
+
+
+def runs_long(lab: Lab, host: str, node: str) -> bool:
+    """Tell whether a node runs a task for longer than any short one takes."""
+    note = json.loads(lab.run(host, f"cat /var/lib/celery/pulse/{node}@{host}.json"))
+    return any(task["name"] == LONG and task["seconds"] > 2 for task in note["active"])
 
 
 def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -> dict[str, Any]:
     """Drain a host while it runs long tasks and short ones arrive; put it back to work, and count."""
     streams = [*short_streams(), Stream(LONG, [seconds], VIDEO, 2, 4)]
     with Load(lab, streams) as load:
-        time.sleep(6)
+        if wait_until(lambda: runs_long(lab, host, "video"), 60) is None:
+            raise RuntimeError(f"no long task has come to {host}")
         if hang:
             suspend(lab, host, hang)
         stopped = rows(lab.playbook("playbooks/ops/drain.yml", celery_drain_hosts=[host], **variables).stdout)
