@@ -35,6 +35,10 @@ class Broker:
         self.notes[tag] = json.loads(text)
         return self
 
+    def remove(self, tag):
+        self.notes.pop(tag, None)
+        return self
+
     def execute(self):
         if self.away:
             raise ConnectionError("away")
@@ -52,6 +56,7 @@ def _qos(broker):
         broker.queue.append(broker.notes.pop(tag))
 
     qos = types.SimpleNamespace(unacked_index_key="unacked_index", unacked_key="unacked", restore_by_tag=restore_by_tag)
+    qos._remove_from_indices = broker.remove
     qos.pipe_or_acquire = lambda: contextlib.nullcontext(broker)
     return qos
 
@@ -65,6 +70,7 @@ def _start(tmp_path, monkeypatch, broker):
 
     def start():
         monkeypatch.setattr(transport.QoS, "append", append)
+        monkeypatch.setattr(transport.QoS, "ack", lambda _qos, _tag: broker.execute())
         monkeypatch.setattr(transport.QoS, "restore_visible", lambda _qos: "looked for messages past their time")
         path = tmp_path / "multinode_taken.py"
         path.write_text(re.sub(r"\{\{.*?\}\}", lambda _found: str(tmp_path), TEMPLATE.read_text()))
@@ -130,3 +136,15 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_node_from_starting(start, tm
     (tmp_path / "video@cpu-1.taken").write_text("{")
     start()
     assert "cannot be read" in caplog.text
+
+
+def test_an_acknowledgement_that_fails_is_made_once_the_broker_answers(start, qos, broker):
+    start()
+    broker.notes = {"done": [], "runs": []}
+    broker.away = True
+    with pytest.raises(ConnectionError):
+        transport.QoS.ack(qos, "done")
+    broker.away = False
+    transport.QoS.restore_visible(qos)
+    assert broker.notes == {"runs": []}
+    assert broker.queue == []
