@@ -59,7 +59,7 @@ def pace(lab: Lab) -> int:
     """Seconds that a task must take to be still running when a playbook has come to the point, on this machine now."""
     started = time.time()
     lab.playbook("playbooks/preflight.yml")
-    return round(max(25.0, 6 * (time.time() - started)))
+    return round(max(25.0, 4 * (time.time() - started)))
 
 
 def runs_long(lab: Lab, host: str, node: str) -> bool:
@@ -118,7 +118,7 @@ def measure(lab: Lab) -> dict[str, Any]:
     return {
         "drain": drain(lab, host, seconds),
         "drain_bounded": drain(lab, host, seconds, celery_drain_timeout_seconds=5),
-        "drain_hung": drain(lab, host, seconds, hang="video", celery_worker_answer_timeout_seconds=5),
+        "drain_hung": drain(lab, host, 10, hang="video", celery_worker_answer_timeout_seconds=5),
         "scale": scale(lab, host, 4, 1),
     }
 
