@@ -18,18 +18,16 @@ import typing as t
 NOWHERE = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir=""))
 
 
-def check(path: str) -> dict[str, t.Any]:
+def check(path: str, loader: t.Any) -> dict[str, t.Any]:
     """Both stages of preflight with the defaults of its role, the second one where the inventory gives facts."""
     from ansible.errors import AnsibleActionFail
     from ansible.inventory.manager import InventoryManager
-    from ansible.parsing.dataloader import DataLoader
     from ansible.playbook.task import Task
     from ansible.plugins.loader import action_loader
     from ansible.template import Templar
     from ansible.vars.hostvars import HostVars
     from ansible.vars.manager import VariableManager
 
-    loader = DataLoader()
     inventory = InventoryManager(loader=loader, sources=[path])
     manager = VariableManager(loader=loader, inventory=inventory)
     hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
@@ -68,10 +66,13 @@ def role_path() -> str:
 
 
 def main() -> None:
+    from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import init_plugin_loader
 
     init_plugin_loader([sys.argv[1]])
-    json.dump({path: check(path) for path in sys.argv[2:]}, sys.stdout)
+    # Keeps what it read of the roles, which is the same for every inventory.
+    loader = DataLoader()
+    json.dump({path: check(path, loader) for path in sys.argv[2:]}, sys.stdout)
 
 
 if __name__ == "__main__":
