@@ -28,23 +28,34 @@ PLAYBOOK = """
   vars_files: [{role}/defaults/main.yml, {role}/vars/main.yml]
   tasks:
     - name: Render
-      ansible.builtin.template:
-        src: "{role}/templates/{{{{ item }}}}.j2"
-        dest: "{target}/{{{{ item | basename }}}}"
-        mode: "0600"
-      loop:
-        - etc/celery/app/celeryconfig.py
-        - etc/celery/app/environment
-        - etc/celery/app/multinode_canary.py
-        - etc/celery/app/multinode_pulse.py
-        - etc/celery/app/multinode_taken.py
-        - usr/local/bin/celery-app
+      multinode.celery.file_set:
+        owner: "{owner}"
+        group: "{group}"
+        files:
+          - path: "{target}/celeryconfig.py"
+            src: "{role}/templates/etc/celery/app/celeryconfig.py.j2"
+            mode: "0600"
+          - path: "{target}/environment"
+            src: "{role}/templates/etc/celery/app/environment.j2"
+            mode: "0600"
+          - path: "{target}/multinode_canary.py"
+            src: "{role}/templates/etc/celery/app/multinode_canary.py.j2"
+            mode: "0600"
+          - path: "{target}/multinode_pulse.py"
+            src: "{role}/templates/etc/celery/app/multinode_pulse.py.j2"
+            mode: "0600"
+          - path: "{target}/multinode_taken.py"
+            src: "{role}/templates/etc/celery/app/multinode_taken.py.j2"
+            mode: "0600"
+          - path: "{target}/celery-app"
+            src: "{role}/templates/usr/local/bin/celery-app.j2"
+            mode: "0600"
 """
 
 
 def render(directory: pathlib.Path, **variables) -> pathlib.Path:
     """Render the role's templates for one host of a small inventory."""
-    (directory / "play.yml").write_text(PLAYBOOK.format(role=ROLE, target=directory))
+    (directory / "play.yml").write_text(PLAYBOOK.format(role=ROLE, target=directory, owner=os.geteuid(), group=os.getegid()))
     hosts = {f"broker-{number}": {"ansible_host": f"10.0.0.{number}"} for number in (1, 2, 3)}
     group = {"hosts": {"cpu-1": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
     inventory = {"all": {"children": {"brokers": {"hosts": hosts}, "workers": group}}}
