@@ -93,6 +93,12 @@ def redis(position: str, name: str, aim: str, command: str, answer: str, *, meas
     return Intrusion(name, position, aim, measure, Access(place, f"{login} {command}", answer), allowed)
 
 
+def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> Intrusion:
+    """One command as the user whom the exporters and Flower of a monitoring host log in as, by their own files."""
+    allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
+    return Intrusion(name, "monitoring", aim, "ACL of Redis", Access("monitoring", f"redis_as_configured {command}", NO_RIGHT), allowed)
+
+
 def closed(name: str, aim: str, host: str, port: str, by: Access, measure: str = "firewall", position: str = "outside") -> Intrusion:
     """A port that does not answer at all."""
     needs = {"firewall": "firewall", "no such port": "tls"}.get(measure, "")
@@ -234,9 +240,18 @@ INTRUSIONS = [
         by=Access("worker_root", "test -w /etc/systemd/system && echo writable", "writable"),
     ),
     # --- A monitoring host, as root, with what is kept there ---
-    redis("monitoring", "read_queue", "read the tasks of a queue", 'LRANGE "${prefix}default" 0 -1', NO_RIGHT),
-    redis("monitoring", "send_task", "send a task", 'LPUSH "${prefix}intrusion" task', NO_RIGHT),
-    redis("monitoring", "read_result", "read a result", 'GET "${prefix}celery-task-meta-1"', NO_RIGHT),
+    watcher("send_task", "send a task", 'LPUSH "${prefix}intrusion" task'),
+    watcher("take_task", "take a task from its queue", 'BRPOP "${prefix}intrusion" 0.1'),
+    watcher("delete_queue", "delete a queue", 'DEL "${prefix}intrusion"'),
+    watcher("read_result", "read a result", 'GET "${prefix}celery-task-meta-1"'),
+    watcher(
+        "read_queue", "read the tasks of another environment", 'LRANGE "intrusion:default" 0 -1',
+        by=Access("other", 'redis "$other_user" "$other_password" LRANGE "intrusion:default" 0 -1', r"\+OK\s+\*"),
+    ),
+    Intrusion(
+        "login", "monitoring", "log in as the workers do with what its files hold", "password of each user",
+        Access("monitoring", '. "/etc/celery/$app/environment"; redis "$prod_user" "$MULTINODE_REDIS_PASSWORD" PING', WRONG), PING,
+    ),
     redis(
         "monitoring", "arguments", "read slow commands with their arguments", "SLOWLOG GET", NO_RIGHT,
         by=Access("monitoring", 'redis "$monitoring_user" "$monitoring_password" SLOWLOG LEN', r":\d"),

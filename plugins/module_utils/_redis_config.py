@@ -23,6 +23,7 @@ SECRET = frozenset("masterauth requirepass tls-key-file-pass tls-client-key-file
 
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
 _NUMBER = re.compile(r"^(-?\d+)([a-z]*)$")
+_ACL_WORD = re.compile(r"\([^)]*\)|\S+")
 _CLASSES = {"replica": "slave"}
 
 
@@ -93,16 +94,23 @@ def parse_acl(text: str) -> dict[str, list[str]]:
     """Return the rules of an ACL file by user, in the order of the file."""
     users = {}
     for line in text.splitlines():
-        words = line.split()
+        words = acl_words(line)
         if len(words) >= 2 and words[0] == "user":
             users[words[1]] = words[2:]
     return users
+
+
+def acl_words(line: str) -> list[str]:
+    """Split a line of an ACL file, or of what Redis lists; a selector, which stands in parentheses, is one word."""
+    return _ACL_WORD.findall(line)
 
 
 def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
     """Return rules in a form in which equal users compare equal, whatever the order of keys or flags."""
     flags, passwords, keys, channels = {"off"}, set(), set(), set()
     commands: list[str] = ["-@all"]
+    # Each is a set of rules beside the others: what none of them allows alone is refused.
+    selectors: set[tuple[t.Any, ...]] = set()
     for rule in rules:
         word = {"allkeys": "~*", "allchannels": "&*", "allcommands": "+@all", "nocommands": "-@all"}.get(rule, rule)
         if word in ("on", "off"):
@@ -116,8 +124,12 @@ def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
             keys.clear()
         elif word == "resetchannels":
             channels.clear()
+        elif word == "clearselectors":
+            selectors.clear()
         elif word == "reset":
-            flags, passwords, keys, channels, commands = {"off"}, set(), set(), set(), ["-@all"]
+            flags, passwords, keys, channels, commands, selectors = {"off"}, set(), set(), set(), ["-@all"], set()
+        elif word[0] == "(":
+            selectors.add(canonical_rules(word[1:-1].split()))
         elif word[0] == "#":
             passwords.add(word[1:])
         elif word[0] in "~%":
@@ -127,7 +139,7 @@ def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
         elif word[0] in "+-":
             commands = _with_command(commands, word)
     # Redis lists subcommands in an order of the moment, so the order says nothing once what was replaced is gone.
-    return tuple(sorted(flags)), tuple(sorted(passwords)), tuple(sorted(keys)), tuple(sorted(channels)), tuple(sorted(commands))
+    return tuple(tuple(sorted(part)) for part in (flags, passwords, keys, channels, commands, selectors))
 
 
 def _with_command(commands: list[str], word: str) -> list[str]:

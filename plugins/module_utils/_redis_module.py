@@ -9,6 +9,7 @@ import time
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 
@@ -115,7 +116,7 @@ def restart_paths(pid: int, paths: t.Iterable[str]) -> list[str]:
 
 def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
     """Return the users of a running server by name."""
-    return {words[1]: words[2:] for words in (line.split() for line in client.command("ACL", "LIST"))}
+    return {words[1]: words[2:] for words in map(conf.acl_words, client.command("ACL", "LIST"))}
 
 
 def normal_acl(client: rc.RedisClient, wanted: dict[str, list[str]]) -> dict[str, list[str]]:

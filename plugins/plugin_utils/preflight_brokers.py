@@ -154,6 +154,12 @@ def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.It
                     f"the environments {pair} have one {key} on the same brokers, so they are not apart",
                     f"Give each environment its own {key}",
                 )  # fmt: skip
+        for user in _users(one) & _users(other) - {str(one.get("user"))}:
+            yield Finding(
+                "environment_user", "redis_environments", f"user {user}", (host.name,),
+                f"it is a user of both {pair}, so they are not apart",
+                "Give each environment a user and a monitoring_user of its own",
+            )  # fmt: skip
         prefixes = sorted((str(one.get("key_prefix", "")), str(other.get("key_prefix", ""))), key=len)
         if prefixes[0] != prefixes[1] and prefixes[0] and prefixes[1].startswith(prefixes[0]):
             yield Finding(
@@ -161,6 +167,10 @@ def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.It
                 f"it is the beginning of {prefixes[1]}, so of the environments {pair} one may read the other's keys",
                 "Give each environment a key_prefix that begins no other",
             )  # fmt: skip
+
+
+def _users(entry: dict[str, t.Any]) -> set[str]:
+    return {str(entry[key]) for key in ("user", "monitoring_user") if entry.get(key)}
 
 
 def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t.Iterator[Finding]:
@@ -173,11 +183,24 @@ def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t
             f"the key prefix of the environment {name!r} must be letters, digits, '.', '_' or '-' and end with a colon",
             f'Set key_prefix: "{re.sub(r"[^A-Za-z0-9._-]", "", prefix) or name}:"',
         )  # fmt: skip
-    if isinstance(user, str) and user in {"default", *(host.get(own) for own in OWN_USERS)}:
+    for taken in sorted(_users(entry) & {"default", *(str(host.get(own)) for own in OWN_USERS)}):
         yield Finding(
-            "environment_user", "redis_environments", f"user {user}", (host.name,),
+            "environment_user", "redis_environments", f"user {taken}", (host.name,),
             f"the environment {name!r} takes the name of a user that Redis or this collection owns",
             "Name the user after the environment",
+        )  # fmt: skip
+    if user and user == entry.get("monitoring_user"):
+        yield Finding(
+            "environment_user", "redis_environments", f"monitoring_user {user}", (host.name,),
+            f"the programs and the exporters of the environment {name!r} have one user, and with it the rights of one",
+            "Give the exporters a user of their own, or leave monitoring_user out",
+        )  # fmt: skip
+    watcher = entry.get("monitoring_user")
+    if watcher and not entry.get("monitoring_password"):
+        yield Finding(
+            "monitoring_password", "redis_environments", f"monitoring_user {watcher}", (host.name,),
+            f"the exporters of the environment {name!r} have a user without a password",
+            "Set monitoring_password beside it, or leave monitoring_user out",
         )  # fmt: skip
     if vhost is not None and databases is not None and not 0 <= vhost < databases:
         yield Finding(
@@ -206,14 +229,24 @@ def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
                 "Add it to redis_environments, or name one of these",
             )  # fmt: skip
             continue
+        wanted = known[name]
+        if entry.get("user") and entry.get("user") == wanted.get("monitoring_user"):
+            programs = sorted({"celery_worker", "celery_beat"} & set(host.roles))
+            if programs:
+                yield Finding(
+                    "monitoring_user", "celery_app_environment", f"user {entry['user']}", (host.name,),
+                    f"the user of the exporters may not take or send a task, and {' and '.join(programs)} would run as it",
+                    f"Set celery_app_environment to the environment with its own user in host_vars/{host.name}",
+                )  # fmt: skip
+            wanted = {**wanted, "user": wanted["monitoring_user"], "password": wanted.get("monitoring_password")}
         for key in ("vhost", "key_prefix", "user", "password"):
-            if str(entry.get(key)) != str(known[name].get(key)):
+            if str(entry.get(key)) != str(wanted.get(key)):
                 secret = key == "password"
                 yield Finding(
                     "environment_mismatch", "celery_app_environment", f"{key} {HIDDEN if secret else entry.get(key)}",
                     (host.name,),
                     f"redis_environments has another {key} for {name!r}"
-                    + ("" if secret else f": {known[name].get(key)}"),
+                    + ("" if secret else f": {wanted.get(key)}"),
                     "Set both from one variable, as common_environment in the shipped inventories",
                 )  # fmt: skip
 
@@ -317,8 +350,13 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     for host in inventory.hosts:
         secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
         for entry in host.items("redis_environments") + [host.get("celery_app_environment"), host.get("common_environment")]:
-            if isinstance(entry, dict) and isinstance(entry.get("password"), str):
-                secrets.setdefault(f"password of the environment {entry.get('name')}", entry["password"])
+            if not isinstance(entry, dict):
+                continue
+            # Where the exporters run their user takes the place of the environment's.
+            own = "monitoring password" if entry.get("user") and entry.get("user") == entry.get("monitoring_user") else "password"
+            for name, value in ((own, entry.get("password")), ("monitoring password", entry.get("monitoring_password"))):
+                if isinstance(value, str) and value:
+                    secrets.setdefault(f"{name} of the environment {entry.get('name')}", value)
         for name, value in secrets.items():
             problem = _password_problem(value, least)
             if problem:

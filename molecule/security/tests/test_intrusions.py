@@ -25,6 +25,10 @@ broker() { if [ "$broker_tls" = yes ]; then sealed "$1" "$2"; else plain "$1" "$
 # The last line is no command: the server closes the connection, as Sentinel does for nothing else.
 words() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
 redis() { words "$@" | broker "$master" "$redis_port"; }
+redis_as_configured() {
+  . "/etc/celery/$app/environment"
+  redis "$(sed -n "s/^_USER = ['\"]\(.*\)['\"]$/\1/p" "/etc/celery/$app/celeryconfig.py")" "$MULTINODE_REDIS_PASSWORD" "$@"
+}
 redis_anonymous() { printf '%s\r\nQUIT\r\n' "$*" | broker "$master" "$redis_port"; }
 sentinel() { words "$@" | broker "$master" "$sentinel_port"; }
 request() {

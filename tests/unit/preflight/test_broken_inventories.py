@@ -27,6 +27,7 @@ CPU = "group_vars/workers_cpu/celery_worker.yml"
 IO = "group_vars/workers_io/celery_worker.yml"
 OTHER = {"name": "staging", "vhost": 5, "key_prefix": "staging:", "user": "staging", "password": "Ry2nd7At9kDh4jGm6bTx1bNq"}
 PROD = "{{ common_environment }}"
+WATCHING = "{{ common_environment | combine({'user': 'prod_monitoring', 'password': common_environment.monitoring_password}) }}"
 PREFORK = {"name": "video", "queues": ["video_processing"], "pool": "prefork"}
 GENERAL = {"name": "general", "queues": ["default"], "pool": "prefork", "concurrency": 2}
 EXPORT = {"name": "export", "queues": ["data_export"], "pool": "gevent"}
@@ -55,9 +56,25 @@ def pools(*entries: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 CASES = {
+    "monitoring-user-of-workers": Case(
+        {"host_vars/cpu-1/app.yml": {"celery_app_environment": WATCHING}},
+        r"\[monitoring_user\] celery_app_environment = user prod_monitoring on cpu-1: .*may not take or send",
+    ),
+    "monitoring-user-is-the-programs": Case(
+        {"group_vars/all/common.yml": {"common_environment": {"monitoring_user": "prod"}}},
+        r"\[environment_user\] redis_environments = monitoring_user prod on broker-1",
+    ),
+    "monitoring-user-of-two": Case(
+        {REDIS: {"redis_environments": [PROD, {**OTHER, "user": "prod_monitoring"}]}},
+        r"\[environment_user\] redis_environments = user prod_monitoring on broker-1, .*both 'prod' and 'staging'",
+    ),
+    "monitoring-user-without-password": Case(
+        {"group_vars/all/common.yml": {"common_environment": {"monitoring_password": ""}}},
+        r"\[monitoring_password\] redis_environments = monitoring_user prod_monitoring on broker-1",
+    ),
     "no-secrets": Case(
         {"group_vars/all/vault.yml": dict.fromkeys(inventories.SECRETS)},
-        r"\[secret_missing\] vault_environment_password, .*vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
+        r"\[secret_missing\] vault_environment_monitoring_password, vault_environment_password, .*vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
     ),
     "two-sentinels": Case(
         {"hosts.yml": {"brokers": ["broker-1", "broker-2"]}},

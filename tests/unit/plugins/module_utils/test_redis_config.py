@@ -82,6 +82,19 @@ def test_later_rules_replace_earlier_ones() -> None:
     assert conf.canonical_rules(["allkeys", "allchannels", "allcommands"]) == conf.canonical_rules(["~*", "&*", "+@all"])
 
 
+def test_a_selector_is_compared_as_a_whole() -> None:
+    """Its rules hold beside the user's own, so that a right in it is none of the user's."""
+    line = "user a on ~x:* -@all +get (%R~y:* resetchannels -@all +llen +lrange) (resetchannels &c -@all +publish)"
+    (live,) = conf.parse_acl(line).values()
+    assert live[-2:] == ["(%R~y:* resetchannels -@all +llen +lrange)", "(resetchannels &c -@all +publish)"]
+    wanted = ["on", "~x:*", "+get", "(&c +publish)", "(+lrange +llen %R~y:*)"]
+    assert conf.canonical_rules(wanted) == conf.canonical_rules(live)
+    assert conf.canonical_rules(wanted[:-1]) != conf.canonical_rules(live)
+    assert conf.canonical_rules([*wanted[:-1], "(+lrange +llen ~y:*)"]) != conf.canonical_rules(live)
+    assert conf.canonical_rules([*wanted[:3], "+publish", "&c", wanted[-1]]) != conf.canonical_rules(live)
+    assert conf.canonical_rules([*wanted, "clearselectors"]) == conf.canonical_rules(["on", "~x:*", "+get"])
+
+
 def test_the_default_user_is_never_deleted() -> None:
     """Redis would refuse it."""
     live = {"default": ["off"], "old": ["on"], "kept": ["on", HASH]}
