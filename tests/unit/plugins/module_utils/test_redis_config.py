@@ -85,7 +85,7 @@ def test_later_rules_replace_earlier_ones() -> None:
 def test_a_selector_is_compared_as_a_whole() -> None:
     """Its rules hold beside the user's own, so that a right in it is none of the user's."""
     line = "user a on ~x:* -@all +get (%R~y:* resetchannels -@all +llen +lrange) (resetchannels &c -@all +publish)"
-    (live,) = conf.parse_acl(line).values()
+    live = conf.parse_acl(line)["a"]
     assert live[-2:] == ["(%R~y:* resetchannels -@all +llen +lrange)", "(resetchannels &c -@all +publish)"]
     wanted = ["on", "~x:*", "+get", "(&c +publish)", "(+lrange +llen %R~y:*)"]
     assert conf.canonical_rules(wanted) == conf.canonical_rules(live)

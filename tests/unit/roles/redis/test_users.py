@@ -70,7 +70,10 @@ def test_the_exporters_user_changes_no_queue(users):
     assert [rules for rules in selectors if "+publish" in rules] == [["&prod:/3.celery.pidbox", "+publish"]]
 
 
-@pytest.mark.parametrize(("user", "own", "other"), [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod")])
+@pytest.mark.parametrize(
+    ("user", "own", "other"),
+    [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod")],
+)
 def test_no_user_of_an_environment_reaches_another(users, user, own, other):
     words = " ".join(users[user]).replace("(", " ").replace(")", " ").split()
     patterns = [re.sub(r"^(%R)?[~&]", "", word) for word in words if word[0] in "~%&"]
