@@ -47,11 +47,13 @@ class Schedule:
         self.handed_out = 0
         self.skipped = 0
         self.lock = threading.Lock()
+        self.closed = threading.Event()
 
     def close(self) -> None:
-        """Hand out no further slot."""
+        """Hand out no further slot, and take back those that are still to come."""
         with self.lock:
             self.end = min(self.end, time.time())
+        self.closed.set()
 
     def next(self) -> bool:
         with self.lock:
@@ -66,9 +68,7 @@ class Schedule:
                 due = self.start + self.slot / self.rate
             self.slot += 1
             self.handed_out += 1
-        if due > now:
-            time.sleep(due - now)
-        return True
+        return not self.closed.wait(max(0.0, due - now))
 
 
 class Sender:
