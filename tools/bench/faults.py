@@ -165,7 +165,7 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
         return ids - {one.task_id for one in lab.executions()}
 
     # Redelivered after the visibility timeout at the next sweep, then queued behind each other.
-    bound = visibility + SWEEP + count * seconds / 2 + 30
+    bound = visibility + SWEEP + count * seconds / 2 + 60
     finished = wait_until(lambda: not unfinished(), bound, 2)
     ended = lab.executions()
     received = lab.executions(event="received")
