@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,19 @@ def kill_in_the_middle(lab: Lab, name: str, host: str, version: str, **variables
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     for unwanted in ("ANSIBLE_INVENTORY", "ANSIBLE_ROLES_PATH"):
         environment.pop(unwanted, None)
-    program = subprocess.Popen(
-        command(lab, name, variables), cwd=ROOT, env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        if wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 0.3) is None or program.poll() is not None:
-            raise RuntimeError(f"{name} ended before {host} was switched")
-    finally:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)
-        program.wait()
+    with tempfile.TemporaryFile("w+") as said:
+        program = subprocess.Popen(
+            command(lab, name, variables), cwd=ROOT, env=environment, start_new_session=True, stdout=said, stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 0.3)
+            if program.poll() is not None or current(lab, host) != version:
+                said.seek(0)
+                raise RuntimeError(f"{name} was to be killed on {host}, but ended with {program.poll()}:\n{said.read()[-6000:]}")
+        finally:
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
 
 
 def current(lab: Lab, host: str) -> str:
