@@ -36,7 +36,7 @@ options:
       - Where the project comes from.
       - A V(folder), a V(git) repository and the URL of an V(archive) are fetched and packed on the controller once a run,
         however many hosts install the release, and only when a host lacks it. Hosts need neither git nor a way to the source.
-      - A V(package) is fetched by pip on the host.
+      - A V(package) is fetched by pip on the host. What fails for trouble with the network is tried three times.
     type: str
     choices: [package, folder, archive, git]
     default: package
@@ -185,6 +185,13 @@ BILL = "sbom.json"
 PACKED_PIP = "/usr/share/python-wheels/pip-*.whl"
 VERSION = re.compile(r"[A-Za-z0-9._+-]+")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+(\[[^\]]*\])?")
+# What pip says when an index or the way to it has trouble. Pip tries a request again, but gives up on a download that breaks off.
+TROUBLE = re.compile(
+    r"connection broken by|ReadTimeoutError|Read timed out|IncompleteRead|ProtocolError|ConnectionResetError|RemoteDisconnected"
+    r"|\b(429|50[0234]) (Client|Server) Error"
+)
+ATTEMPTS = 3
+WAIT_SECONDS = 5
 
 
 def valid_version(version: str) -> bool:
@@ -286,13 +293,17 @@ class Release:
                 "other ones take effect with a new version"
             )
 
-    def run(self, step: str, command: list[str]) -> None:
-        """Run one step of the installation and fail with what it printed."""
+    def run(self, step: str, command: list[str], attempts: int = 1) -> None:
+        """Run one step of the installation, again after trouble with the network, and fail with what it printed."""
         started = time.monotonic()
         environment = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
         if self.params["index_url"]:
             environment["PIP_INDEX_URL"] = self.params["index_url"]
-        code, out, err = self.module.run_command(command, environ_update=environment, cwd=self.path)
+        for left in reversed(range(attempts)):
+            code, out, err = self.module.run_command(command, environ_update=environment, cwd=self.path)
+            if not code or not left or not TROUBLE.search(err):
+                break
+            time.sleep(WAIT_SECONDS)
         self.seconds[step] = round(time.monotonic() - started, 1)
         if code:
             message = f"release {self.params['version']}: {step} failed; it will be redone from scratch in the next run"
@@ -349,7 +360,7 @@ class Release:
     def pip_install(self, step: str, pip: list[str], arguments: list[str]) -> None:
         """Let pip install, and report what."""
         report = os.path.join(self.path, f"report-{len(self.reports)}.json")
-        self.run(step, [*pip, "install", "--quiet", "--report", report, *arguments])
+        self.run(step, [*pip, "install", "--quiet", "--report", report, *arguments], ATTEMPTS)
         self.reports.append(report)
 
     def wheels(self) -> str:

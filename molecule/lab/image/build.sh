@@ -33,7 +33,7 @@ echo "Building $tag, which takes about a minute" >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -r etc "$work/etc"
-printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ncache-dir = /var/cache/pip\n%s\n' "${index:+index-url = $index}" >"$work/etc/pip.conf"
+printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ncache-dir = /var/cache/pip\ntimeout = 120\n%s\n' "${index:+index-url = $index}" >"$work/etc/pip.conf"
 chown -R root:root "$work/etc"
 chmod -R u=rwX,go=rX "$work/etc"
 chmod 0440 "$work/etc/sudoers.d/operator"

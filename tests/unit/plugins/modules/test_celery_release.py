@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import tarfile
 import zipfile
 
 import pytest
+from ansible_collections.multinode.celery.plugins.modules import celery_release
 from ansible_collections.multinode.celery.plugins.modules.celery_release import (
     BILL,
     MARKER,
@@ -48,6 +50,7 @@ class Module:
             **params,
         }
         self.commands, self.environments, self.warnings, self.broken_step = [], [], [], ""
+        self.errors = []
 
     def run_command(self, command, environ_update=None, cwd=None):
         self.commands.append(command)
@@ -55,6 +58,8 @@ class Module:
         if "--report" in command:
             metadata = {"name": "celery", "version": "5.7.0"}
             pathlib.Path(command[command.index("--report") + 1]).write_text(json.dumps({"install": [{"metadata": metadata, "requested": True}]}))
+        if self.errors and "install" in command:
+            return (1, "", self.errors.pop(0))
         return (1, "", "no such package") if self.broken_step and self.broken_step in command else (0, "", "")
 
     def fail_json(self, **result):
@@ -173,6 +178,25 @@ def test_a_failed_installation_is_not_complete_and_begins_from_scratch(tmp_path)
     Release(module).install()
     assert Release(module).complete()
     assert not (tmp_path / "releases/1.0.0/leftover").exists()
+
+
+@pytest.mark.parametrize(
+    ("errors", "tries", "works"),
+    [
+        (["ReadTimeoutError: HTTPSConnectionPool(host='index.example', port=443): Read timed out."] * 2, 3, True),
+        (["WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'"] * 3, 3, False),
+        (["503 Server Error: Service Unavailable for url: https://index.example/simple/celery/"], 2, True),
+        (["No matching distribution found for celery==5.5.503"], 1, False),
+    ],
+)
+def test_trouble_with_the_network_is_tried_again_and_nothing_else(tmp_path, monkeypatch, errors, tries, works):
+    monkeypatch.setattr(celery_release, "WAIT_SECONDS", 0)
+    module = Module(tmp_path, source_type="package", source="proj")
+    module.errors = list(errors)
+    with contextlib.nullcontext() if works else pytest.raises(Failed, match="pip install failed"):
+        Release(module).install()
+    assert sum("install" in command for command in module.commands) == tries
+    assert Release(module).complete() is works
 
 
 def test_the_credentials_of_an_index_are_not_on_the_command_line(tmp_path):
