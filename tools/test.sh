@@ -8,6 +8,8 @@ logs=reports/test
 mkdir -p "$logs"
 rm -f "$logs/destroy.row"
 export PATH="$PWD/.venv/bin:$PATH" MOLECULE_COMMAND_BORDERS=0
+# With it pytest's summary gives the reason of a failure in full.
+export CI=${CI:-true}
 
 declare -A commands=(
   [lint]="make --no-print-directory lint"
@@ -89,6 +91,12 @@ fi
 
 total_passed=0
 total_failed=0
+for stage in "${stages[@]}"; do
+  grep -q FAILED "$logs/$stage.row" 2>/dev/null || continue
+  # What pytest says in its summary, or else how the log ends.
+  reasons=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$stage.log" | sed -n '/^=* short test summary info/,/^=* [0-9].* in /p' | cut -c1-2000)
+  printf '\n==== Why %s failed\n%s\n' "$stage" "${reasons:-$(tail -n 30 "$logs/$stage.log")}"
+done
 printf '\n%-12s %-7s %6s %6s %7s\n' stage result passed failed time
 for stage in "${stages[@]}" destroy; do
   [ "$stage" != destroy ] || [ -e "$logs/destroy.row" ] || continue
