@@ -14,7 +14,7 @@ import report
 from lab import Lab, run_playbook
 from load import Load, Stream
 
-RATE = 50
+RATE = 25
 # What the design aims at.
 AIM_GAP_SECONDS = 4
 PAUSE = re.compile(r"writes\s+paused for ([\d.]+)\s+s")

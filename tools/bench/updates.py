@@ -23,8 +23,8 @@ from load import Load, Stream
 
 # From a hundredth of a second to a minute; of the long ones a few are enough to be in the way of every batch.
 MIX = [
-    Stream("proj.tasks.noop", [], "default", 15),
-    Stream("proj.tasks.sleep", [0.01], "default", 10),
+    Stream("proj.tasks.noop", [], "default", 8),
+    Stream("proj.tasks.sleep", [0.01], "default", 5),
     Stream("proj.tasks.sleep", [4], "default", 0.1),
     Stream("proj.tasks.sleep", [1], "video_processing", 0.5),
     Stream("proj.tasks.sleep", [60], "video_processing", 0.2, 2),
@@ -61,7 +61,8 @@ def kill_in_the_middle(lab: Lab, name: str, host: str, version: str, **variables
             command(lab, name, variables), cwd=ROOT, env=environment, start_new_session=True, stdout=said, stderr=subprocess.STDOUT,
         )
         try:
-            wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 0.3)
+            # A look costs a tenth of a second of the machine that all hosts share; a batch takes many seconds.
+            wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 1.5)
             if program.poll() is not None or current(lab, host) != version:
                 said.seek(0)
                 raise RuntimeError(f"{name} was to be killed on {host}, but ended with {program.poll()}:\n{said.read()[-6000:]}")
