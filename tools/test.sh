@@ -37,9 +37,12 @@ molecule_on_present_hosts() { molecule converge -s "$1" && molecule verify -s "$
 tested=" unit cluster operations monitoring security faults options single "
 [ $# -eq 0 ] || stages=("$@")
 
+# A log without its colours.
+plain() { sed 's/\x1b\[[0-9;]*m//g' "$1"; }
+
 # Adds up what pytest says in a log: `count passed LOG`.
 count() {
-  sed 's/\x1b\[[0-9;]*m//g' "$2" | grep -E '^=+ .* in [0-9.]+s.*=+$|^[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s' |
+  plain "$2" | grep -E '^=+ .* in [0-9.]+s.*=+$|^[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s' |
     grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
@@ -89,14 +92,16 @@ if [[ " ${stages[*]} " == *" cluster "* ]]; then
   molecule destroy -s cluster >"$logs/destroy.log" 2>&1 || printf 'destroy FAILED 0 1 0\n' >"$logs/destroy.row"
 fi
 
-total_passed=0
-total_failed=0
 for stage in "${stages[@]}"; do
-  grep -q FAILED "$logs/$stage.row" 2>/dev/null || continue
+  # One without a row broke before it could write it.
+  ! grep -q ' passed ' "$logs/$stage.row" 2>/dev/null || continue
   # What pytest says in its summary, or else how the log ends.
-  reasons=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$stage.log" | sed -n '/^=* short test summary info/,/^=* [0-9].* in /p' | cut -c1-2000)
+  reasons=$(plain "$logs/$stage.log" | sed -n '/^=* short test summary info/,/^=* [0-9].* in /p' | cut -c1-2000)
   printf '\n==== Why %s failed\n%s\n' "$stage" "${reasons:-$(tail -n 30 "$logs/$stage.log")}"
 done
+
+total_passed=0
+total_failed=0
 printf '\n%-12s %-7s %6s %6s %7s\n' stage result passed failed time
 for stage in "${stages[@]}" destroy; do
   [ "$stage" != destroy ] || [ -e "$logs/destroy.row" ] || continue

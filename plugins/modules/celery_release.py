@@ -299,11 +299,12 @@ class Release:
         environment = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
         if self.params["index_url"]:
             environment["PIP_INDEX_URL"] = self.params["index_url"]
-        for left in reversed(range(attempts)):
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(WAIT_SECONDS)
             code, out, err = self.module.run_command(command, environ_update=environment, cwd=self.path)
-            if not code or not left or not TROUBLE.search(err):
+            if not code or not TROUBLE.search(err):
                 break
-            time.sleep(WAIT_SECONDS)
         self.seconds[step] = round(time.monotonic() - started, 1)
         if code:
             message = f"release {self.params['version']}: {step} failed; it will be redone from scratch in the next run"

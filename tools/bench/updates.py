@@ -62,8 +62,8 @@ def kill_in_the_middle(lab: Lab, name: str, host: str, version: str, **variables
         )
         try:
             # A look costs a tenth of a second of the machine that all hosts share; a batch takes many seconds.
-            wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 1.5)
-            if program.poll() is not None or current(lab, host) != version:
+            waited = wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 1.5)
+            if waited is None or program.poll() is not None:
                 said.seek(0)
                 raise RuntimeError(f"{name} was to be killed on {host}, but ended with {program.poll()}:\n{said.read()[-6000:]}")
         finally:
