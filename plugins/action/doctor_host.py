@@ -117,6 +117,8 @@ class ActionModule(ActionBase):
         for server in (args.get("redis"), args.get("sentinel")):
             if server:
                 server["tls"] = brokers.get("tls", {})
+        if "firewall" in plan.roles and plan.value("firewall_enabled"):
+            args["firewall"] = {"table": plan.value("__firewall_table"), "path": plan.value("__firewall_path")}
         expected["problems"] = dict(plan.problems)
         return expected, args
 

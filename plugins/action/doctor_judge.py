@@ -13,13 +13,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.plugin_utils import doctor, doctor_brokers, doctor_hosts, doctor_workers
 
-CHECKS = (*doctor_hosts.CHECKS, *doctor_brokers.CHECKS, *doctor_workers.CHECKS)
+HOST_CHECKS = (*doctor_hosts.CHECKS, *doctor_brokers.CHECKS)
 SPEC = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "collected": {"type": "str", "required": True},
-    "asker": {"type": "str", "default": ""},
-    "nodes": {"type": "dict", "default": {}},
-    "queues": {"type": "dict", "default": {}},
+    "workers": {"type": "str", "required": True},
+    "queues": {"type": "str", "required": True},
     "complete": {"type": "bool", "default": True},
     "thresholds": {"type": "dict", "required": True},
     "fail_severity": {"type": "str", "choices": [*doctor.SEVERITIES, "never"], "default": doctor.WARNING},
@@ -43,19 +42,29 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(SPEC)
         hostvars = (task_vars or {})["hostvars"]
-        hosts = [doctor.make_host(name, hostvars.raw_get(name).get(args["collected"]) or {}) for name in args["hosts"]]
+        told = {name: hostvars.raw_get(name) for name in args["hosts"]}
+        hosts = [doctor.make_host(name, values.get(args["collected"]) or {}) for name, values in told.items()]
         limits = {**args["thresholds"], "complete": args["complete"]}
-        cluster = doctor.Cluster(hosts, args["asker"], args["nodes"], args["queues"], limits)
-        findings = doctor.judge(cluster, CHECKS)
+        environments = {}
+        for name, members in doctor.environments(hosts).items():
+            answers = {host.name: [doctor.answer(told[host.name], args[key]) for key in ("workers", "queues")] for host in members}
+            asker = next((host for host, both in answers.items() if any(both)), "")
+            environments[name] = doctor.Environment(members, asker, *answers.get(asker, ({}, {})), limits)
+        findings = doctor.judge(doctor.Cluster(hosts, limits), environments.values(), HOST_CHECKS, doctor_workers.CHECKS)
         result = {
             "findings": [dataclasses.asdict(finding) for finding in findings],
             "counts": doctor.counted(findings),
             "hosts": len(hosts),
-            "queues": {
-                name: {key: queue.get(key) for key in ("length", "oldest_seconds", "unacked")}
-                for name, queue in (args["queues"].get("queues") or {}).items()
+            "environments": {
+                name: {
+                    "queues": {
+                        queue: {key: state.get(key) for key in ("length", "oldest_seconds", "unacked")}
+                        for queue, state in (environment.queues.get("queues") or {}).items()
+                    },
+                    "unacked": environment.queues.get("unacked") or {},
+                }
+                for name, environment in environments.items()
             },
-            "unacked": args["queues"].get("unacked") or {},
         }
         if args["json_path"]:
             self._write(args["json_path"], result)

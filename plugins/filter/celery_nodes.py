@@ -58,6 +58,10 @@ options:
     description: Directory of the log files.
     type: str
     default: /var/log/celery
+  environment_name:
+    description: Name of the environment that the queues belong to; another one may have queues of the same names.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -96,6 +100,9 @@ _value:
       description: Queues that the node consumes.
       type: list
       elements: str
+    environment_name:
+      description: Name of the environment that the queues belong to.
+      type: str
     concurrency:
       description: Number of tasks that the node executes at once (the upper bound when it scales by itself).
       type: int
@@ -293,6 +300,7 @@ def build_nodes(
     includes: t.Sequence[str] = (),
     log_directory: str = "/var/log/celery",
     overrides: t.Mapping[str, t.Any] | None = None,
+    environment_name: str = "",
 ) -> list[dict[str, t.Any]]:
     """Return the nodes of one host."""
     if isinstance(pools, (str, t.Mapping)):
@@ -317,6 +325,7 @@ def build_nodes(
                 "host": host,
                 "service": f"celery-worker-{name}",
                 "pool_name": pool["name"],
+                "environment_name": environment_name,
                 "concurrency": concurrency,
                 "log_file": f"{log_directory}/{name}.log",
                 **{

@@ -44,17 +44,22 @@ _value:
 import typing as t
 
 
+def queues(node: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """Return the queues of a node, each with the environment that it belongs to."""
+    return [(node["environment_name"], queue) for queue in node["queues"]]
+
+
 def stand_ins(nodes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
     """Return for each host the pools that need one more process."""
-    covered = {queue for node in nodes if node["host"] not in hosts for queue in node["queues"]}
+    covered = {queue for node in nodes if node["host"] not in hosts for queue in queues(node)}
     chosen: dict[str, dict[str, dict[str, int]]] = {}
     for node in nodes:
-        if node["host"] not in hosts or covered.issuperset(node["queues"]):
+        if node["host"] not in hosts or covered.issuperset(queues(node)):
             continue
         host, pool = node["host"], node["pool_name"]
         processes = sum(other["host"] == host and other["pool_name"] == pool for other in nodes)
         chosen.setdefault(host, {})[pool] = {"processes": processes + 1}
-        covered.update(node["queues"])
+        covered.update(queues(node))
     return chosen
 
 

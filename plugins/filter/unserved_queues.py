@@ -46,9 +46,11 @@ import typing as t
 
 def unserved_queues(nodes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Sequence[str]) -> list[str]:
     """Filter entry point."""
-    leaving = {queue for node in nodes if node["host"] in hosts for queue in node["queues"]}
-    staying = {queue for node in nodes if node["host"] not in hosts for queue in node["queues"]}
-    return sorted(leaving - staying)
+    leaving: set[tuple[str, str]] = set()
+    staying: set[tuple[str, str]] = set()
+    for node in nodes:
+        (leaving if node["host"] in hosts else staying).update((node["environment_name"], queue) for queue in node["queues"])
+    return sorted({queue for _environment, queue in leaving - staying})
 
 
 class FilterModule:

@@ -88,6 +88,13 @@ options:
       user: {type: str, description: Administrator of the server.}
       password: {type: str, description: Password of the administrator.}
       tls: {type: dict, description: Files for TLS by name, default: {}}
+  firewall:
+    description: Table of nftables and the file with its rules; the action plugin fills it where the host has a firewall.
+    type: dict
+    default: {}
+    suboptions:
+      table: {type: str, required: true, description: Name of the table.}
+      path: {type: path, required: true, description: File with the rules that should be live.}
   timeout_seconds:
     description: How long one server, one command or one file system may take, in seconds.
     type: float
@@ -134,6 +141,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _doctor_host as dh
+from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
 from ansible_collections.multinode.celery.plugins.module_utils.limits import ceiling, sysctl_path, units_of
 
 COMMAND_SECONDS = 10
@@ -177,6 +185,13 @@ def services(module: AnsibleModule, wanted: list[dict[str, t.Any]]) -> list[dict
     return found
 
 
+def firewall(module: AnsibleModule, wanted: dict[str, str]) -> dict[str, bool]:
+    """Tell whether the firewall's table is there, and whether it is what its file would make it."""
+    table = NftTable(module, wanted["table"])
+    live = table.listing() if table.nft else ""
+    return {"loaded": bool(live), "as_kept": bool(live) and live == table.normal(dh.read(wanted["path"]))}
+
+
 def collect(module: AnsibleModule) -> dict[str, t.Any]:
     """Gather every section; one that fails is told in place of its content."""
     params = module.params
@@ -206,6 +221,7 @@ def collect(module: AnsibleModule) -> dict[str, t.Any]:
         "program": lambda: programs() if program else {},
         "connections": lambda: dh.connections(params["brokers"], program, secrets, timeout) if params["brokers"] else [],
         "redis": lambda: dh.redis_state(params["redis"], timeout) if params["redis"].get("address") else {},
+        "firewall": lambda: firewall(module, params["firewall"]) if params["firewall"] else {},
         "sentinel": lambda: (
             dh.sentinel_state(params["sentinel"], params["brokers"]["master_name"], timeout) if params["sentinel"].get("address") else {}
         ),
@@ -214,7 +230,7 @@ def collect(module: AnsibleModule) -> dict[str, t.Any]:
     for name, section in sections.items():
         try:
             report[name] = section()
-        except (OSError, ValueError, KeyError, IndexError, RuntimeError) as exc:
+        except (OSError, ValueError, KeyError, IndexError, RuntimeError, NftError) as exc:
             report["errors"][name] = f"{type(exc).__name__}: {exc}"
     return report
 
@@ -250,6 +266,11 @@ def main() -> None:
             "program": {"type": "dict", "default": {}},
             "redis": {"type": "dict", "default": {}, "options": server},
             "sentinel": {"type": "dict", "default": {}, "options": server},
+            "firewall": {
+                "type": "dict",
+                "default": {},
+                "options": {"table": {"type": "str", "required": True}, "path": {"type": "path", "required": True}},
+            },
             "timeout_seconds": {"type": "float", "default": 2.0},
         },
         supports_check_mode=True,

@@ -10,7 +10,7 @@ module: doctor_judge
 short_description: Say what is wrong with a cluster and what to do about it
 version_added: "1.0.0"
 description:
-  - Compares what every host told M(multinode.celery.doctor_host), and what workers and queues told one of them,
+  - Compares what every host told M(multinode.celery.doctor_host), and what workers and queues told one of each environment,
     with the inventory and with each other.
   - Runs on the controller and contacts no host; use it with C(run_once).
 extends_documentation_fragment:
@@ -25,18 +25,16 @@ options:
     description: Name of the variable in which each host's result was registered.
     type: str
     required: true
-  asker:
-    description: Host from which workers and queues were asked, empty where no host could.
+  workers:
+    description:
+      - Name of the variable in which one host of each environment, the one from which its workers were asked, registered
+        M(multinode.celery.celery_info).
     type: str
-    default: ""
-  nodes:
-    description: Result of M(multinode.celery.celery_info) on that host.
-    type: dict
-    default: {}
+    required: true
   queues:
-    description: Result of M(multinode.celery.celery_queues) on that host.
-    type: dict
-    default: {}
+    description: Name of the variable in which the same hosts registered M(multinode.celery.celery_queues).
+    type: str
+    required: true
   complete:
     description: Whether every host of the inventory was asked, as without C(--limit).
     type: bool
@@ -65,6 +63,8 @@ EXAMPLES = r"""
   multinode.celery.doctor_judge:
     hosts: "{{ ansible_play_hosts_all }}"
     collected: collected
+    workers: workers
+    queues: queues
     thresholds:
       disk_free_percent_min: 10
       disk_free_mb_enough: 5120
@@ -90,12 +90,10 @@ hosts:
   description: Number of hosts that were asked.
   type: int
   returned: always
-queues:
-  description: For each queue its C(length), the age of its oldest message in seconds, and its messages that workers hold.
-  type: dict
-  returned: always
-unacked:
-  description: Messages of all queues that workers hold.
+environments:
+  description:
+    - For each environment its C(queues), each with its C(length), the age of its oldest message in seconds and its messages that
+      workers hold, and in C(unacked) the messages of all queues that workers hold.
   type: dict
   returned: always
 table:

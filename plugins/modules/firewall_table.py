@@ -64,6 +64,8 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
+
 DIRECTORY = "/run/multinode-firewall"
 
 
@@ -73,38 +75,13 @@ def replacing(table: str, listing: str) -> str:
     return f"table inet {table}\ndelete table inet {table}\n{listing}"
 
 
-class Table:
-    """One table of nftables on this host."""
+class Table(NftTable):
+    """One table of nftables on this host, with the rollback that stands ready."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.name: str = module.params["table"]
+        super().__init__(module, module.params["table"])
         self.rollback = f"{self.name.replace('_', '-')}-firewall-rollback"
         self.former = os.path.join(DIRECTORY, f"{self.name}.nft")
-        self.nft = module.get_bin_path("nft")
-
-    def run(self, *command: str, data: str | None = None) -> tuple[int, str, str]:
-        """Run a command; what nft prints must not depend on the language."""
-        code, out, err = self.module.run_command(list(command), data=data, binary_data=False, environ_update={"LC_ALL": "C"}, expand_user_and_vars=False)
-        return code, out, err
-
-    def listing(self, stateless: bool = True) -> str:
-        """Return the live table as nft prints it, empty where there is none."""
-        options = ["-s"] if stateless else []
-        code, out, err = self.run(str(self.nft), *options, "list", "table", "inet", self.name)
-        if code and "No such file or directory" not in err:
-            self.module.fail_json(msg=f"nft cannot list the table {self.name}: {err.strip()}")
-        return "" if code else out
-
-    def normal(self, rules: str) -> str:
-        """Return rules as nft prints them, from a network namespace that nobody uses."""
-        if not rules.strip():
-            return ""
-        script = f"{self.nft} -f - && {self.nft} -s list table inet {self.name}"
-        code, out, err = self.run("unshare", "--net", "sh", "-c", script, data=rules)
-        if code:
-            self.module.fail_json(msg=f"nft refuses the rules, nothing was changed: {err.strip() or out.strip()}")
-        return out
 
     def active(self, *units: str) -> bool:
         """Whether one of some units is active or about to be."""
@@ -187,7 +164,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    {"apply": apply, "confirm": confirm}[module.params["step"]](module, Table(module))
+    try:
+        {"apply": apply, "confirm": confirm}[module.params["step"]](module, Table(module))
+    except NftError as exc:
+        module.fail_json(msg=str(exc))
 
 
 if __name__ == "__main__":

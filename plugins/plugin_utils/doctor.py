@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import itertools
 import textwrap
 import typing as t
 
@@ -71,12 +72,9 @@ class Host:
 
 @dataclasses.dataclass
 class Cluster:
-    """All hosts, what one of them learnt from the workers and queues, and what the checks measure with."""
+    """All hosts, and what the checks measure with."""
 
     hosts: list[Host]
-    asker: str
-    nodes: dict[str, t.Any]
-    queues: dict[str, t.Any]
     limits: dict[str, t.Any]
 
     def answering(self) -> list[Host]:
@@ -88,7 +86,35 @@ class Cluster:
         return [host for host in self.answering() if host.has(role)]
 
 
-Check = t.Callable[[Cluster], t.Iterator[Finding]]
+@dataclasses.dataclass
+class Environment:
+    """The hosts of one environment, what one of them learnt from its workers and queues, and what the checks measure with."""
+
+    hosts: list[Host]
+    asker: str
+    nodes: dict[str, t.Any]
+    queues: dict[str, t.Any]
+    limits: dict[str, t.Any]
+
+
+HostCheck = t.Callable[[Cluster], t.Iterator[Finding]]
+WorkerCheck = t.Callable[[Environment], t.Iterator[Finding]]
+
+
+def environments(hosts: c.Iterable[Host]) -> dict[str, list[Host]]:
+    """Return the hosts that have the application, by the name of their environment; a host whose inventory cannot be read has none."""
+    found: dict[str, list[Host]] = {}
+    for host in hosts:
+        name = host.expected.get("environment", {}).get("name")
+        if name:
+            found.setdefault(name, []).append(host)
+    return found
+
+
+def answer(told: c.Mapping[str, t.Any], variable: str) -> dict[str, t.Any]:
+    """Return what a host registered in a variable, nothing where it was not asked."""
+    found = dict(told.get(variable) or {})
+    return {} if found.get("skipped") else found
 
 
 def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
@@ -117,12 +143,14 @@ def merged(findings: c.Iterable[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.hosts))
 
 
-def judge(cluster: Cluster, checks: c.Iterable[Check]) -> list[Finding]:
+def judge(
+    cluster: Cluster, environments: c.Iterable[Environment], host_checks: c.Iterable[HostCheck], worker_checks: c.Iterable[WorkerCheck]
+) -> list[Finding]:
     """Return everything that the checks find; a check that breaks is told and does not hide the others."""
     found: list[Finding] = []
-    for check in checks:
+    for check, subject in (*itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)):
         try:
-            found.extend(check(cluster))
+            found.extend(check(subject))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
             message = f"The check {check.__name__} could not be made ({type(exc).__name__}: {exc})"
             found.append(Finding(WARNING, "doctor", (), message, "Report this, with doctor_json_path set, to the collection's authors"))

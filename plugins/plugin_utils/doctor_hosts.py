@@ -166,6 +166,22 @@ def drift(cluster: Cluster) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
+def firewall(cluster: Cluster) -> t.Iterator[Finding]:
+    """Rules that are not live, or not those that were deployed."""
+    for host in cluster.having("firewall"):
+        told = host.report.get("firewall")
+        if told and not told["loaded"]:
+            yield Finding(
+                ERROR, "firewall", (host.name,), "The rules of the firewall are not loaded: the host's ports are open to everybody",
+                "`systemctl restart multinode-firewall` there; somebody flushed them or stopped the unit",
+            )  # fmt: skip
+        elif told and not told["as_kept"]:
+            yield Finding(
+                WARNING, "firewall", (host.name,), "The live rules of the firewall are not those that were deployed",
+                f"See it with site.yml --tags firewall --check --diff --limit {host.name}, then run it without --check",
+            )  # fmt: skip
+
+
 def environments(cluster: Cluster) -> t.Iterator[Finding]:
     """Programs that are configured for another vhost, prefix or user than the inventory says."""
     names = {"vhost": "vhost", "key_prefix": "key prefix", "user": "Redis user"}
@@ -180,4 +196,4 @@ def environments(cluster: Cluster) -> t.Iterator[Finding]:
                 )  # fmt: skip
 
 
-CHECKS = (reached, inventory, services, resources, kernel, environments, drift)
+CHECKS = (reached, inventory, services, resources, kernel, firewall, environments, drift)

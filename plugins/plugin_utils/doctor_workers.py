@@ -7,47 +7,47 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multinode.celery.plugins.plugin_utils.doctor import ERROR, WARNING, Cluster, Finding, shortened
+from ansible_collections.multinode.celery.plugins.plugin_utils.doctor import ERROR, WARNING, Environment, Finding, shortened
 
 
-def expected_nodes(cluster: Cluster) -> dict[str, tuple[str, dict[str, t.Any]]]:
+def expected_nodes(environment: Environment) -> dict[str, tuple[str, dict[str, t.Any]]]:
     """Return the nodes of the inventory by Celery's name, each with its host."""
-    return {node["node"]: (host.name, node) for host in cluster.hosts if not host.drained for node in host.expected.get("nodes", [])}
+    return {node["node"]: (host.name, node) for host in environment.hosts if not host.drained for node in host.expected.get("nodes", [])}
 
 
-def expected_consumers(cluster: Cluster) -> dict[str, list[str]]:
+def expected_consumers(environment: Environment) -> dict[str, list[str]]:
     """Return for each queue the nodes that should consume it."""
     consumers: dict[str, list[str]] = {}
-    for name, (_host, node) in expected_nodes(cluster).items():
+    for name, (_host, node) in expected_nodes(environment).items():
         for queue in node["queues"]:
             consumers.setdefault(queue, []).append(name)
     return consumers
 
 
-def asked(cluster: Cluster) -> t.Iterator[Finding]:
+def asked(environment: Environment) -> t.Iterator[Finding]:
     """Whether the workers could be asked at all."""
-    if not expected_nodes(cluster):
+    if not expected_nodes(environment):
         return
-    if not cluster.asker:
+    if not environment.asker:
         yield Finding(
             ERROR, "workers", (), "The workers and queues could not be asked: no host with the application reaches the brokers",
             "Solve the findings on brokers, network and credentials first",
         )  # fmt: skip
         return
-    for title, answer in (("workers", cluster.nodes), ("queues", cluster.queues)):
+    for title, answer in (("workers", environment.nodes), ("queues", environment.queues)):
         if answer.get("failed"):
             message = str(answer.get("msg", "")).strip().splitlines()
             yield Finding(
-                ERROR, "workers", (cluster.asker,), f"The {title} could not be asked from here: {message[-1] if message else 'no answer'}",
+                ERROR, "workers", (environment.asker,), f"The {title} could not be asked from here: {message[-1] if message else 'no answer'}",
                 "Solve the findings on brokers, network and credentials first",
             )  # fmt: skip
 
 
-def nodes(cluster: Cluster) -> t.Iterator[Finding]:
+def nodes(environment: Environment) -> t.Iterator[Finding]:
     """Nodes that run and do not answer; what does not run at all is told as a service."""
-    hosts = {host.name: host for host in cluster.hosts}
-    for name in cluster.nodes.get("missing", []):
-        where, node = expected_nodes(cluster).get(name, ("", {}))
+    hosts = {host.name: host for host in environment.hosts}
+    for name in environment.nodes.get("missing", []):
+        where, node = expected_nodes(environment).get(name, ("", {}))
         if where and hosts[where].answered and hosts[where].runs(node["service"]):
             yield Finding(
                 ERROR, "workers", (where,), f"{name} runs but does not answer",
@@ -55,41 +55,41 @@ def nodes(cluster: Cluster) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
-def consumers(cluster: Cluster) -> t.Iterator[Finding]:
+def consumers(environment: Environment) -> t.Iterator[Finding]:
     """Queues that nobody consumes, and nodes that do not consume theirs."""
-    answers = cluster.nodes.get("nodes", {})
-    if not cluster.asker or cluster.nodes.get("failed"):
+    answers = environment.nodes.get("nodes", {})
+    if not environment.asker or environment.nodes.get("failed"):
         return
     consuming = {name: {queue["name"] for queue in answer.get("active_queues") or []} for name, answer in answers.items() if "active_queues" in answer}
-    places = expected_nodes(cluster)
-    wanted = expected_consumers(cluster)
+    places = expected_nodes(environment)
+    wanted = expected_consumers(environment)
     for queue, names in sorted(wanted.items()):
         idle = [name for name in names if name in consuming and queue not in consuming[name]]
         if not any(queue in consumed for consumed in consuming.values()):
             hosts = tuple(dict.fromkeys(places[name][0] for name in names))
             yield Finding(
                 ERROR, "queue", hosts, f"Nobody consumes the queue {queue}, {shortened(names)} should",
-                f"Bring these nodes back; one that answers starts again with `celery-{_app(cluster)} control add_consumer {queue}`",
+                f"Bring these nodes back; one that answers starts again with `celery-{_app(environment)} control add_consumer {queue}`",
             )  # fmt: skip
         elif idle:
             yield Finding(
                 WARNING, "queue", tuple(dict.fromkeys(places[name][0] for name in idle)), f"{shortened(idle)} should consume the queue {queue} and does not",
-                f"`celery-{_app(cluster)} control add_consumer {queue} --destination {','.join(idle[:3])}`, or restart",
+                f"`celery-{_app(environment)} control add_consumer {queue} --destination {','.join(idle[:3])}`, or restart",
             )  # fmt: skip
-    if cluster.limits["complete"]:
-        for queue in sorted({queue for host in cluster.hosts for queue in host.expected.get("queues", [])} - set(wanted)):
+    if environment.limits["complete"]:
+        for queue in sorted({queue for host in environment.hosts for queue in host.expected.get("queues", [])} - set(wanted)):
             message = f"No pool of the inventory consumes the queue {queue} of celery_app_queues"
             yield Finding(ERROR, "queue", (), message, "Add it to a pool in celery_worker_pools")
 
 
-def _app(cluster: Cluster) -> str:
-    return next((host.expected["app"]["name"] for host in cluster.hosts if host.name == cluster.asker), "app")
+def _app(environment: Environment) -> str:
+    return next((host.expected["app"]["name"] for host in environment.hosts if host.name == environment.asker), "app")
 
 
-def waiting(cluster: Cluster) -> t.Iterator[Finding]:
+def waiting(environment: Environment) -> t.Iterator[Finding]:
     """Messages that wait, or that a worker holds, for too long."""
-    limits = cluster.limits
-    for name, queue in sorted(cluster.queues.get("queues", {}).items()):
+    limits = environment.limits
+    for name, queue in sorted(environment.queues.get("queues", {}).items()):
         age = queue.get("oldest_seconds") or 0
         if queue["length"] > limits["queue_length_max"] or age > limits["queue_age_seconds_max"]:
             since = f", the oldest for {age:.0f} s" if age else ""
@@ -98,7 +98,7 @@ def waiting(cluster: Cluster) -> t.Iterator[Finding]:
                 WARNING, "waiting", (), f"{queue['length']} messages wait in the queue {name}{since} ({tasks or 'not read'})",
                 "See that its nodes are well, then give it more of them with ops/scale.yml",
             )  # fmt: skip
-    unacked = cluster.queues.get("unacked", {})
+    unacked = environment.queues.get("unacked", {})
     held = unacked.get("held_seconds") or 0
     if held > limits["unacked_age_seconds_max"]:
         yield Finding(

@@ -118,6 +118,8 @@ def test_faults_on_many_hosts_are_found_in_one_run(lab, doctor, faults):
     faults.plant(cpu[-1], drop([lab.address(far)], 26379), OPEN)
     faults.plant(stopped, "systemctl stop redis-broker.service", "systemctl start redis-broker.service")
     faults.plant(scheduler, "mount -t tmpfs -o size=1m full /srv && ! dd if=/dev/zero of=/srv/full bs=64k 2>/dev/null", "umount /srv")
+    faults.plant(io, "nft delete table inet multinode_celery", "systemctl restart multinode-firewall.service")
+    faults.plant(scheduler, "nft insert rule inet multinode_celery input accept", "systemctl reload multinode-firewall.service")
     faults.edit(scheduler, CONFIG, "s/^_VHOST = .*/_VHOST = 9/")
     faults.edit(cpu[0], ENVIRONMENT, "s/^MULTINODE_REDIS_PASSWORD=.*/MULTINODE_REDIS_PASSWORD=not-the-password/")
     faults.plant(
@@ -137,6 +139,8 @@ def test_faults_on_many_hosts_are_found_in_one_run(lab, doctor, faults):
     found(report, "hung", cpu[-1], hung_unit)
     found(report, "queue", io, queue)
     found(report, "environment", scheduler, "vhost 9")
+    found(report, "firewall", io, "not loaded")
+    found(report, "firewall", scheduler, "not those that were deployed")
     # What follows from a fault is told as well: files that are not as the inventory says.
     found(report, "drift", scheduler, CONFIG)
 
@@ -169,4 +173,4 @@ def test_healthy_cluster_has_no_findings(lab, doctor):
     assert report["findings"] == []
     assert code == 0
     assert report["hosts"] == len(lab.group("all"))
-    assert report["queues"], "no queue was looked at"
+    assert report["environments"]["prod"]["queues"], "no queue was looked at"

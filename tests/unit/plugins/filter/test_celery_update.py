@@ -14,7 +14,7 @@ from ansible_collections.multinode.celery.plugins.filter.celery_unhealthy_nodes 
 
 def node(pool, host, *queues, number=1):
     name = pool if number == 1 else f"{pool}-{number}"
-    return {"node": f"{name}@{host}", "name": name, "pool_name": pool, "host": host, "queues": list(queues)}
+    return {"node": f"{name}@{host}", "name": name, "pool_name": pool, "host": host, "queues": list(queues), "environment_name": "prod"}
 
 
 CPU = [node("video", host, "video") for host in ("cpu-1", "cpu-2")]
@@ -73,3 +73,8 @@ CANARIES = {"rows": [{"node": "video@cpu-1", "ok": True}], "failures": []}
 )
 def test_what_is_wrong_with_a_node(info, canaries, words):
     assert unhealthy_nodes(CPU[:1], info, canaries) == words
+
+
+def test_a_queue_of_another_environment_does_not_count():
+    nodes = [node("video", "cpu-1", "video"), {**node("video", "cpu-2", "video"), "environment_name": "sensitive"}]
+    assert stand_ins(nodes, ["cpu-2"]) == {"cpu-2": {"video": {"processes": 2}}}

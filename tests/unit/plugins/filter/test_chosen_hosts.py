@@ -50,9 +50,10 @@ def test_what_cannot_be_meant_is_refused_with_the_name_of_the_variable(names, me
 
 def test_queues_are_unserved_when_all_their_consumers_leave():
     nodes = [
-        {"host": "cpu-1", "queues": ["default", "video"]},
-        {"host": "cpu-2", "queues": ["default"]},
-        {"host": "io-1", "queues": ["export"]},
+        {"host": "cpu-1", "queues": ["default", "video"], "environment_name": "prod"},
+        {"host": "cpu-2", "queues": ["default"], "environment_name": "prod"},
+        {"host": "io-1", "queues": ["export"], "environment_name": "prod"},
+        {"host": "secret-1", "queues": ["export"], "environment_name": "sensitive"},
     ]
     assert unserved_queues(nodes, ["cpu-1", "io-1"]) == ["export", "video"]
     assert unserved_queues(nodes, ["cpu-2"]) == []

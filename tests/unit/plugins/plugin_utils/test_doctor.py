@@ -10,7 +10,7 @@ import typing as t
 import pytest
 from ansible_collections.multinode.celery.plugins.plugin_utils import doctor, doctor_brokers, doctor_hosts, doctor_workers
 
-CHECKS = (*doctor_hosts.CHECKS, *doctor_brokers.CHECKS, *doctor_workers.CHECKS)
+HOST_CHECKS = (*doctor_hosts.CHECKS, *doctor_brokers.CHECKS)
 THRESHOLDS = {
     "disk_free_percent_min": 10, "disk_free_mb_enough": 5120, "memory_available_percent_min": 5, "clock_offset_seconds_max": 2,
     "queue_length_max": 100, "queue_age_seconds_max": 3600, "unacked_age_seconds_max": 7200, "complete": True,
@@ -38,7 +38,8 @@ def report(*services: dict[str, t.Any]) -> dict[str, t.Any]:
     return {
         "errors": {}, "ceiling": 65536, "services": list(services), "memory": {"MemTotal": 4000, "MemAvailable": 3000},
         "disks": [{"path": "/", "size_mb": 90000, "free_mb": 50000, "free_percent": 55.0, "free_inodes_percent": 90.0}],
-        "sysctl": {"vm.overcommit_memory": "1"}, "connections": [connection(kind, node) for kind in ("redis", "sentinel") for node in NODES],
+        "sysctl": {"vm.overcommit_memory": "1"}, "firewall": {"loaded": True, "as_kept": True},
+        "connections": [connection(kind, node) for kind in ("redis", "sentinel") for node in NODES],
     }  # fmt: skip
 
 
@@ -56,17 +57,17 @@ def broker(number: int) -> dict[str, t.Any]:
     told["redis"] = {"view": redis, "info": {"used_memory": "1000", "maxmemory": "100000", "connected_clients": "9", "maxclients": "1000"}}
     others = [f"{other['address']}:26379" for other in NODES if other is not node]
     told["sentinel"] = {"view": sentinel, "sentinels": others, "replicas": ["192.0.2.2:6379", "192.0.2.3:6379"]}
-    expected = {"roles": ["limits", "redis", "redis_sentinel"], "brokers": BROKERS, "sysctl": {"vm.overcommit_memory": 1}}
+    expected = {"roles": ["limits", "firewall", "redis", "redis_sentinel"], "brokers": BROKERS, "sysctl": {"vm.overcommit_memory": 1}}
     return {"status": "ok", "expected": expected, "report": told}
 
 
 def worker(name: str) -> dict[str, t.Any]:
     told = report(service("celery-worker-video.service"))
-    environment = {"vhost": "0", "key_prefix": "prod:", "user": "prod"}
+    environment = {"name": "prod", "vhost": "0", "key_prefix": "prod:", "user": "prod"}
     told["program"] = {"credentials": True, "configured": dict(environment), "release": "1", "python": True, "nodes": ["celery-worker-video"]}
     node = {"name": "video", "node": f"video@{name}", "service": "celery-worker-video", "queues": ["video"]}
     expected = {
-        "roles": ["limits", "celery_app", "celery_worker"], "brokers": BROKERS, "nodes": [node], "queues": ["video"], "release": "1",
+        "roles": ["limits", "firewall", "celery_app", "celery_worker"], "brokers": BROKERS, "nodes": [node], "queues": ["video"], "release": "1",
         "environment": environment, "app": {"name": "proj"}, "sysctl": {},
     }  # fmt: skip
     return {"status": "ok", "expected": expected, "report": told, "nodes": [node["node"]], "logged_in": True}
@@ -90,7 +91,11 @@ class Case:
 
     def findings(self) -> list[doctor.Finding]:
         hosts = [doctor.make_host(name, result) for name, result in self.hosts.items()]
-        return doctor.judge(doctor.Cluster(hosts, self.asker, self.nodes, self.queues, THRESHOLDS), CHECKS)
+        environments = [
+            doctor.Environment(members, self.asker if name == "prod" else "", self.nodes, self.queues, THRESHOLDS)
+            for name, members in doctor.environments(hosts).items()
+        ]
+        return doctor.judge(doctor.Cluster(hosts, THRESHOLDS), environments, HOST_CHECKS, doctor_workers.CHECKS)
 
     def only(self) -> doctor.Finding:
         found = self.findings()
@@ -203,6 +208,18 @@ def test_full_memory_of_redis(case: Case) -> None:
     assert (case.only().check, case.only().severity) == ("memory", doctor.ERROR)
 
 
+@pytest.mark.parametrize(("told", "severity"), [((False, False), doctor.ERROR), ((True, False), doctor.WARNING)])
+def test_rules_that_are_not_those_deployed(case: Case, told: tuple[bool, bool], severity: str) -> None:
+    case.told("b-2")["firewall"] = dict(zip(("loaded", "as_kept"), told))
+    finding = case.only()
+    assert (finding.check, finding.severity, finding.hosts) == ("firewall", severity, ("b-2",))
+
+
+def test_a_firewall_that_is_switched_off(case: Case) -> None:
+    case.told("b-2")["firewall"] = {}
+    assert case.findings() == []
+
+
 def test_full_disk(case: Case) -> None:
     case.told("w-1")["disks"].append({"path": "/var/log", "size_mb": 100, "free_mb": 0, "free_percent": 0.0, "free_inodes_percent": 90.0})
     finding = case.only()
@@ -307,6 +324,14 @@ def test_drained_host_is_a_note(case: Case) -> None:
 def test_nobody_could_ask(case: Case) -> None:
     case.asker, case.nodes, case.queues = "", {}, {}
     assert case.only().check == "workers"
+
+
+def test_each_environment_is_judged_by_what_its_own_workers_said(case: Case) -> None:
+    case.hosts["w-3"] = worker("w-3")
+    case.hosts["w-3"]["expected"]["environment"]["name"] = "sensitive"
+    (finding,) = case.findings()
+    # The queue has the name of one that another environment consumes.
+    assert finding.check == "workers" and "could not be asked" in finding.message
 
 
 def test_a_check_that_breaks_does_not_hide_the_others(case: Case) -> None:
