@@ -11,7 +11,7 @@ from lab import Lab
 @pytest.fixture(scope="session")
 def lab():
     """The lab named by the environment; whatever a failed test left broken is healed at the end."""
-    lab = Lab(os.environ.get("LAB_NAME", "cluster"), os.environ.get("LAB_INVENTORY", "inventories/prod"))
+    lab = Lab(os.environ.get("LAB_NAME", "cluster"), *os.environ.get("LAB_INVENTORY", "inventories/prod").split(","))
     lab.heal()
     yield lab
     lab.heal()

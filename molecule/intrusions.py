@@ -1,4 +1,4 @@
-"""Attempts to get in, from five positions: what is tried, how the cluster refuses it, and who may do the same.
+"""Attempts to get in, from six positions: what is tried, how the cluster refuses it, and who may do the same.
 
 Each attempt is a shell script for a place of the lab, with the functions and variables that test_intrusions.py puts before it:
 addresses, names, and every password, so that a password alone is never what keeps somebody out of a closed door.
@@ -16,6 +16,7 @@ POSITIONS = {
     "worker": "A worker of the same environment",
     "monitoring": "A monitoring host",
     "user": "An unprivileged user on a worker host",
+    "sender": "A program that sends to another environment",
 }
 
 
@@ -65,6 +66,7 @@ PLACES = {
     "worker": ("worker", "celery"),
     "worker_root": ("worker", "root"),
     "user": ("worker", "nobody"),
+    "sender": ("worker", "celery"),
     "monitoring": ("monitor", "root"),
     "broker": ("broker", "root"),
     "operator": ("control", ""),
@@ -87,6 +89,7 @@ def redis(position: str, name: str, aim: str, command: str, answer: str, *, meas
         "other": ('redis "$other_user" "$other_password"', "worker"),
         "worker": ('redis "$prod_user" "$prod_password"', "worker"),
         "monitoring": ('redis "$monitoring_user" "$monitoring_password"', "monitoring"),
+        "sender": ('redis "$sender_user" "$sender_password"', "sender"),
     }
     login, place = users[position]
     allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
@@ -97,6 +100,12 @@ def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> I
     """One command as the user whom the exporters and Flower of a monitoring host log in as, by their own files."""
     allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
     return Intrusion(name, "monitoring", aim, "ACL of Redis", Access("monitoring", f"redis_as_configured {command}", NO_RIGHT), allowed)
+
+
+def taken(name: str, aim: str, command: str) -> Intrusion:
+    """One command as a sender, who may do something else, and the same as the workers of the environment that it sends to."""
+    allowed = Access("other", f'redis "$other_user" "$other_password" {command}', r"\+OK\s+[+:*$]")
+    return redis("sender", name, aim, command, NO_RIGHT, by=allowed)
 
 
 def closed(name: str, aim: str, host: str, port: str, by: Access, measure: str = "firewall", position: str = "outside") -> Intrusion:
@@ -186,6 +195,14 @@ INTRUSIONS = [
         Access("other", 'redis "$prod_user" "$other_password" PING', WRONG), PING,
     ),
     # --- A worker of the same environment, as the user of its tasks ---
+    redis(
+        "worker", "sensitive", "read the tasks of the sensitive workers", 'LRANGE "${other_prefix}sensitive" 0 -1', NO_RIGHT,
+        by=Access("other", 'redis "$other_user" "$other_password" LRANGE "${other_prefix}sensitive" 0 -1', r"\+OK\s+\*"),
+    ),
+    redis(
+        "worker", "sensitive_send", "send a task to the sensitive workers", 'LPUSH "${other_prefix}intrusion" task', NO_RIGHT,
+        by=Access("sender", 'redis "$sender_user" "$sender_password" LPUSH "${other_prefix}intrusion" task', r"\+OK\s+:\d"),
+    ),
     redis("worker", "config", "change the configuration of Redis", "CONFIG SET maxmemory-policy allkeys-lru", NO_RIGHT, by=ADMIN),
     redis(
         "worker", "acl", "give itself more rights", 'ACL SETUSER "$prod_user" +@all', NO_RIGHT,
@@ -245,8 +262,8 @@ INTRUSIONS = [
     watcher("delete_queue", "delete a queue", 'DEL "${prefix}intrusion"'),
     watcher("read_result", "read a result", 'GET "${prefix}celery-task-meta-1"'),
     watcher(
-        "read_queue", "read the tasks of another environment", 'LRANGE "intrusion:default" 0 -1',
-        by=Access("other", 'redis "$other_user" "$other_password" LRANGE "intrusion:default" 0 -1', r"\+OK\s+\*"),
+        "read_queue", "read the tasks of another environment", 'LRANGE "${other_prefix}sensitive" 0 -1',
+        by=Access("other", 'redis "$other_user" "$other_password" LRANGE "${other_prefix}sensitive" 0 -1', r"\+OK\s+\*"),
     ),
     Intrusion(
         "login", "monitoring", "log in as the workers do with what its files hold", "password of each user",
@@ -347,6 +364,13 @@ INTRUSIONS = [
         by=Access("operator", 'ssh -F "$ssh_config" "$worker_name" sudo -n id -u', "^0$"),
         answer=r"password is required|not allowed", measure="sudo's rules",
     ),
+    # --- A program that may put tasks into the queues of another environment, and no more ---
+    taken("read_queue", "read the tasks of a queue", 'LRANGE "${other_prefix}intrusion" 0 -1'),
+    taken("take_task", "take a task from its queue", 'BRPOP "${other_prefix}intrusion" 0.1'),
+    taken("held", "read what workers hold", 'HGETALL "${other_prefix}unacked"'),
+    taken("read_result", "read a result", 'GET "${other_prefix}celery-task-meta-1"'),
+    taken("remote_control", "send remote control to the workers", 'PUBLISH "${other_prefix}/$other_vhost.celery.pidbox" none'),
+    taken("delete_queue", "delete a queue", 'DEL "${other_prefix}intrusion"'),
 ]
 
 

@@ -9,6 +9,7 @@ import itertools
 import re
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.filter.environment_users import environment_users
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     HIDDEN,
     Check,
@@ -20,6 +21,8 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
 )
 
 OWN_USERS = ("redis_admin_user", "redis_replica_user", "redis_sentinel_user", "redis_monitoring_user")
+# Whom the users of an environment besides the one of its programs are for.
+PURPOSES = {"monitoring": "exporters", "sender": "senders"}
 KEY_PREFIX = re.compile(r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)*:$")
 # ACL files, environment files and URLs all take these as they are; blanks and quotes end a word in one of them.
 PASSWORD = re.compile(r"^[!-~]+$")
@@ -158,7 +161,7 @@ def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.It
             yield Finding(
                 "environment_user", "redis_environments", f"user {user}", (host.name,),
                 f"it is a user of both {pair}, so they are not apart",
-                "Give each environment a user and a monitoring_user of its own",
+                "Give each environment users of its own",
             )  # fmt: skip
         prefixes = sorted((str(one.get("key_prefix", "")), str(other.get("key_prefix", ""))), key=len)
         if prefixes[0] != prefixes[1] and prefixes[0] and prefixes[1].startswith(prefixes[0]):
@@ -170,12 +173,12 @@ def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.It
 
 
 def _users(entry: dict[str, t.Any]) -> set[str]:
-    return {str(entry[key]) for key in ("user", "monitoring_user") if entry.get(key)}
+    return {user["user"] for user in environment_users([entry])}
 
 
 def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t.Iterator[Finding]:
     name = entry.get("name")
-    prefix, user, vhost = entry.get("key_prefix"), entry.get("user"), number(entry.get("vhost"))
+    prefix, user, vhost = entry.get("key_prefix"), str(entry.get("user")), number(entry.get("vhost"))
     databases = host.number("redis_databases")
     if isinstance(prefix, str) and not KEY_PREFIX.match(prefix):
         yield Finding(
@@ -189,19 +192,20 @@ def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t
             f"the environment {name!r} takes the name of a user that Redis or this collection owns",
             "Name the user after the environment",
         )  # fmt: skip
-    if user and user == entry.get("monitoring_user"):
-        yield Finding(
-            "environment_user", "redis_environments", f"monitoring_user {user}", (host.name,),
-            f"the programs and the exporters of the environment {name!r} have one user, and with it the rights of one",
-            "Give the exporters a user of their own, or leave monitoring_user out",
-        )  # fmt: skip
-    watcher = entry.get("monitoring_user")
-    if watcher and not entry.get("monitoring_password"):
-        yield Finding(
-            "monitoring_password", "redis_environments", f"monitoring_user {watcher}", (host.name,),
-            f"the exporters of the environment {name!r} have a user without a password",
-            "Set monitoring_password beside it, or leave monitoring_user out",
-        )  # fmt: skip
+    for own in environment_users([entry])[1:]:
+        if own["user"] == user:
+            yield Finding(
+                "environment_user", "redis_environments", f"{own['key']} {user}", (host.name,),
+                f"{PURPOSES[own['kind']]} would log in to the environment {name!r} as its programs do, with all their rights",
+                f"Name another user, or leave {own['key']} out",
+            )  # fmt: skip
+        if not own["password"]:
+            password = own["key"].replace("user", "password")
+            yield Finding(
+                password, "redis_environments", f"{own['key']} {own['user']}", (host.name,),
+                f"{PURPOSES[own['kind']]} of the environment {name!r} have a user without a password",
+                f"Set {password} beside it, or leave {own['key']} out",
+            )  # fmt: skip
     if vhost is not None and databases is not None and not 0 <= vhost < databases:
         yield Finding(
             "vhost_range", "redis_environments", f"vhost {vhost}", (host.name,),
@@ -230,15 +234,18 @@ def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
             )  # fmt: skip
             continue
         wanted = known[name]
-        if entry.get("user") and entry.get("user") == wanted.get("monitoring_user"):
+        # Some hosts take the place of a user with fewer rights.
+        for lesser in environment_users([wanted])[1:]:
+            if lesser["user"] != str(entry.get("user")):
+                continue
             programs = sorted({"celery_worker", "celery_beat"} & set(host.roles))
             if programs:
                 yield Finding(
-                    "monitoring_user", "celery_app_environment", f"user {entry['user']}", (host.name,),
-                    f"the user of the exporters may not take or send a task, and {' and '.join(programs)} would run as it",
+                    lesser["key"], "celery_app_environment", f"user {lesser['user']}", (host.name,),
+                    f"this user is for {PURPOSES[lesser['kind']]}, may not take a task, and {' and '.join(programs)} would run as it",
                     f"Set celery_app_environment to the environment with its own user in host_vars/{host.name}",
                 )  # fmt: skip
-            wanted = {**wanted, "user": wanted["monitoring_user"], "password": wanted.get("monitoring_password")}
+            wanted = {**wanted, "user": lesser["user"], "password": lesser["password"]}
         for key in ("vhost", "key_prefix", "user", "password"):
             if str(entry.get(key)) != str(wanted.get(key)):
                 secret = key == "password"
@@ -352,11 +359,13 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
         for entry in host.items("redis_environments") + [host.get("celery_app_environment"), host.get("common_environment")]:
             if not isinstance(entry, dict):
                 continue
-            # Where the exporters run their user takes the place of the environment's.
-            own = "monitoring password" if entry.get("user") and entry.get("user") == entry.get("monitoring_user") else "password"
-            for name, value in ((own, entry.get("password")), ("monitoring password", entry.get("monitoring_password"))):
-                if isinstance(value, str) and value:
-                    secrets.setdefault(f"{name} of the environment {entry.get('name')}", value)
+            users = environment_users([entry])
+            lesser = {user["user"]: user["key"] for user in users[1:]}
+            for user in users:
+                # Where exporters or senders run, their user takes the place of the programs'.
+                name = lesser.get(user["user"], user["key"]).replace("user", "password")
+                if isinstance(user["password"], str) and user["password"]:
+                    secrets.setdefault(f"{name} of the environment {entry.get('name')}", user["password"])
         for name, value in secrets.items():
             problem = _password_problem(value, least)
             if problem:

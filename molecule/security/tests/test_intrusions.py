@@ -1,4 +1,4 @@
-"""Attempts to get in from five positions, each refused for the stated reason, and each with the one who may.
+"""Attempts to get in from six positions, each refused for the stated reason, and each with the one who may.
 
 The table is in molecule/intrusions.py. What was answered is written to reports/intrusions.md.
 """
@@ -69,7 +69,7 @@ class Ground:
     def known(self) -> dict[str, str]:
         """The variables of the scripts: all that somebody could have found out."""
         lab, found = self.lab, self.lab.hostvars[self.master]
-        environment = found["common_environment"]
+        environment, other = found["common_environment"], found["sensitive_environment"]
         (unit,) = lab.run(self.worker, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*' | head -1 | cut -d' ' -f1").split()
         # Read from the hosts, because it decides what can be tried.
         with_tls = bool(lab.run(self.master, "sed -n /^tls-port/p /etc/redis-broker/redis.conf").strip())
@@ -95,8 +95,12 @@ class Ground:
             "prefix": environment["key_prefix"],
             "prod_user": environment["user"],
             "prod_password": found["vault_environment_password"],
-            "other_user": "intrusion",
-            "other_password": "of-another-environment",
+            "other_user": other["user"],
+            "other_password": found["vault_sensitive_environment_password"],
+            "other_prefix": other["key_prefix"],
+            "other_vhost": str(other["vhost"]),
+            "sender_user": other["sender_user"],
+            "sender_password": found["vault_sensitive_environment_sender_password"],
             "admin_user": "admin",
             "admin_password": found["vault_redis_admin_password"],
             "replica_user": "replica",
@@ -136,20 +140,6 @@ class Ground:
     def remove_outside(self) -> None:
         self.lab.docker("rm", "--force", self.outside, check=False)
 
-    def add_other_environment(self) -> None:
-        """The user of another environment: the rules of the deployed one, for another prefix."""
-        (line,) = [
-            line for line in self.run(Access("broker", 'redis "$admin_user" "$admin_password" ACL LIST', "")).splitlines()
-            if line.startswith(f"user {self.lab.hostvars[self.master]['common_environment']['user']} ")
-        ]
-        prefix = self.lab.hostvars[self.master]["common_environment"]["key_prefix"]
-        rules = [word for word in line.replace(prefix, "intrusion:").split()[2:] if not word.startswith("#")]
-        said = self.run(Access("broker", f'redis "$admin_user" "$admin_password" ACL SETUSER "$other_user" "\\">$other_password\\"" {shlex.join(rules)}', ""))
-        assert said.count("+OK") >= 2, said
-
-    def remove_other_environment(self) -> None:
-        self.run(Access("broker", 'redis "$admin_user" "$admin_password" ACL DELUSER "$other_user"', ""))
-
     def write_report(self) -> None:
         lines = ["# Attempts to get in", "", "| From | Tries to | Kept out by | Answer | Who may |", "| --- | --- | --- | --- | --- |"]
         for intrusion, refusal, success in self.results:
@@ -164,10 +154,8 @@ def _ground(lab):
     ground = Ground(lab)
     try:
         ground.add_outside()
-        ground.add_other_environment()
         yield ground
     finally:
-        ground.remove_other_environment()
         ground.remove_outside()
         ground.write_report()
 

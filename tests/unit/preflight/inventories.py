@@ -19,6 +19,8 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
 SECRETS = {
     "vault_environment_password": "Hn3wq7Rk1bVz8sXc5tYp2mLd",
     "vault_environment_monitoring_password": "Gm2vp6Qj9aTy3rVb4sWn8kKc",
+    "vault_sensitive_environment_password": "Fk1un5Ph8zSx2qUa3rVm7jJb",
+    "vault_sensitive_environment_sender_password": "Ej9tm4Ng7yRw1pTz2qUk6hHa",
     "vault_redis_admin_password": "Jp4ev9Tm2cWa6rZd8uNq3kFg",
     "vault_redis_replica_password": "Ks5fx1Un3dXb7qAe9vMr4jGh",
     "vault_redis_sentinel_password": "Lt6gy2Vo4eYc8pBf1wNs5hHj",

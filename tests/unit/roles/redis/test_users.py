@@ -18,7 +18,8 @@ ROLE = pathlib.Path(__file__).resolve().parents[4] / "roles" / "redis"
 ENVIRONMENTS = [
     {"name": "prod", "vhost": 3, "key_prefix": "prod:", "user": "prod", "password": "p" * 20,
      "monitoring_user": "prod_monitoring", "monitoring_password": "m" * 20, "monitoring_previous_password": "n" * 20},
-    {"name": "sensitive", "vhost": 4, "key_prefix": "sensitive:", "user": "sensitive", "password": "s" * 20},
+    {"name": "sensitive", "vhost": 4, "key_prefix": "sensitive:", "user": "sensitive", "password": "s" * 20,
+     "sender_user": "sender", "sender_password": "t" * 20},
 ]  # fmt: skip
 # Commands that put something into a list, which is what sending a task is. A script has the rights of whoever runs it.
 SENDING = {"lpush", "rpush", "lpushx", "rpushx", "linsert", "lset", "lmove", "rpoplpush", "blmove", "brpoplpush", "sort", "copy", "rename", "renamenx",
@@ -45,8 +46,8 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
     return conf.parse_acl((directory / "users.acl").read_text())
 
 
-def test_an_environment_has_a_user_for_programs_and_one_for_exporters(users):
-    assert set(users) == {"default", "admin", "replica", "sentinel", "monitoring", "prod", "prod_monitoring", "sensitive"}
+def test_an_environment_has_users_for_programs_and_for_those_who_may_less(users):
+    assert set(users) == {"default", "admin", "replica", "sentinel", "monitoring", "prod", "prod_monitoring", "sensitive", "sender"}
     assert len([rule for rule in users["prod_monitoring"] if rule.startswith("#")]) == 2
     assert "{" not in " ".join(sum(users.values(), []))
 
@@ -72,10 +73,18 @@ def test_the_exporters_user_changes_no_queue(users):
 
 @pytest.mark.parametrize(
     ("user", "own", "other"),
-    [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod")],
+    [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod"), ("sender", "sensitive", "prod")],
 )
 def test_no_user_of_an_environment_reaches_another(users, user, own, other):
     words = " ".join(users[user]).replace("(", " ").replace(")", " ").split()
-    patterns = [re.sub(r"^(%R)?[~&]", "", word) for word in words if word[0] in "~%&"]
+    patterns = [re.sub(r"^(%[RW])?[~&]", "", word) for word in words if word[0] in "~%&"]
     assert patterns and all(pattern.startswith(f"{own}:") for pattern in patterns)
     assert other not in " ".join(patterns)
+
+
+def test_the_senders_user_puts_into_queues_and_reads_none(users):
+    root = [rule for rule in users["sender"] if not rule.startswith("(")]
+    assert [rule for rule in root if rule[0] in "~%&"] == ["~sensitive:_kombu.binding*"]
+    assert [rule for rule in users["sender"] if rule.startswith("(")] == ["(%W~sensitive:* +lpush +llen)"]
+    allowed = {rule[1:] for rule in root if rule.startswith("+")}
+    assert not allowed & {"get", "lrange", "brpop", "rpop", "hgetall", "publish", "subscribe", "psubscribe", "evalsha", "del", *SENDING}
