@@ -1,14 +1,19 @@
-"""Passwords of programs and of the administrator change under load: no task is lost, no queue is without a consumer, the former ones end."""
+"""Passwords in an encrypted vault change under load: no task is lost, no queue is without a consumer, the former ones end."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import faults
 import pytest
 import report
 import updates
-from lab import ROOT
+from lab import ROOT, wait_until
 from load import Load, Stream
 
 NAMES = ("vault_environment_password", "vault_redis_admin_password")
@@ -19,14 +24,39 @@ STREAMS = [
 ]
 
 
-def rotate(lab, check: bool) -> str:
-    path = ROOT / ".lab" / lab.name / "inventory" / "group_vars" / "all" / "vault.yml"
+def vault(lab) -> Path:
+    return ROOT / ".lab" / lab.name / "inventory" / "group_vars" / "all" / "vault.yml"
+
+
+def encrypted(lab) -> bool:
+    return vault(lab).read_text().startswith("$ANSIBLE_VAULT;")
+
+
+@pytest.fixture(name="_encrypted_vault", scope="module", autouse=True)
+def _encrypted_vault(lab, tmp_path_factory):
+    """Keep the lab's passwords as the documentation says while the tests of this file run."""
+    password = tmp_path_factory.mktemp("vault") / "password"
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_hex(16))
+    program = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run([program, "encrypt", "--vault-password-file", password, vault(lab)], check=True, capture_output=True)
+    os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(password)
     try:
-        # The age that a password must have would let a repeated test prove nothing.
-        return updates.play(lab, "rotate_credentials", check=check, credentials_names=",".join(NAMES), credentials_path=str(path),
-                            credentials_minimum_age_hours=0)
+        yield
+    finally:
+        del os.environ["ANSIBLE_VAULT_PASSWORD_FILE"]
+        subprocess.run([program, "decrypt", "--vault-password-file", password, vault(lab)], check=True, capture_output=True)
+
+
+def rotate(lab, check: bool, **variables) -> str:
+    assert encrypted(lab)
+    try:
+        # The age that a password must have would let a repeated test prove nothing. Two hosts at once may be of two environments.
+        return updates.play(lab, "rotate_credentials", check=check, credentials_names=",".join(NAMES), credentials_path=str(vault(lab)),
+                            credentials_minimum_age_hours=0, celery_update_batch="50%", **variables)
     finally:
         lab.reload()
+        assert encrypted(lab)
 
 
 def passwords(lab) -> dict[str, str]:
@@ -48,11 +78,36 @@ def workers(lab) -> list[str]:
             for host in lab.group("workers")]
 
 
-def under_load(lab, check: bool) -> tuple[str, dict]:
+@pytest.fixture(name="thief")
+def _thief(lab):
+    """Return a function that logs in with a password and stays connected."""
+    programs = []
+
+    def _connect(user: str, password: str) -> None:
+        master = lab.sentinel_master()
+        # It waits for its second command.
+        command = f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user {user} {lab.dial(master)} -i 600 -r 2 client setname thief"
+        programs.append(subprocess.Popen(["docker", "exec", lab.container(master), "sh", "-c", command], stdout=subprocess.DEVNULL))
+        assert wait_until(lambda: connected(lab), 20) is not None
+
+    yield _connect
+    for program in programs:
+        program.kill()
+        program.wait()
+    for host in lab.group("brokers"):
+        lab.run(host, "pkill --full 'client setname thief'", check=False)
+
+
+def connected(lab) -> bool:
+    """Whether the thief is, as the master sees it."""
+    return " name=thief " in lab.redis(lab.sentinel_master(), "client list")
+
+
+def under_load(lab, check: bool, **variables) -> tuple[str, dict]:
     with Load(lab, STREAMS) as load:
         time.sleep(3)
         started = time.time()
-        said = rotate(lab, check)
+        said = rotate(lab, check, **variables)
         seconds = round(time.time() - started, 1)
         time.sleep(2)
     result = load.result() | {"seconds": seconds, "consumers": updates.consumers(lab, load.started_at, load.ended_at)}
@@ -63,21 +118,24 @@ def under_load(lab, check: bool) -> tuple[str, dict]:
     return said, result
 
 
-@pytest.mark.long
-def test_passwords_change_under_load(lab):
+def test_passwords_change_under_load(lab, thief):
     former = passwords(lab)
+    thief(*next(iter(former.items())))
     # The sender has the former password in its memory, and nothing restarts it: that password must stay valid until it is gone.
     said, first = under_load(lab, check=False)
     assert "The former password stays valid" in said and f"{lab.address(faults.scheduler(lab))}:" in said, said[-3000:]
+    assert connected(lab)
     new, restarted = passwords(lab), workers(lab)
     for user, password in former.items():
         assert new[user] != password and password not in said and new[user] not in said
         assert (accepted(lab, user, password), accepted(lab, user, new[user])) == ({True}, {True})
 
-    # The same run again completes it, with a sender that has the new one, and does nothing a second time.
-    said, second = under_load(lab, check=True)
+    # The same run again completes it, with a sender that has the new one, and restarts nobody a second time. Whoever is connected with
+    # the former one is cut off, as is wanted of a stolen password.
+    said, second = under_load(lab, check=True, credentials_connections_closed=True)
     assert "Only the new passwords are valid" in said
     assert (passwords(lab), workers(lab)) == (new, restarted)
+    assert not connected(lab)
     for user, password in former.items():
         assert (accepted(lab, user, password), accepted(lab, user, new[user])) == ({False}, {True})
 
