@@ -200,6 +200,18 @@ def test_the_dead_mans_switch_is_held(receiver: Receiver) -> None:
     assert all(entry["path"] == "/switch" for entry in receiver.told("DeadMansSwitch", "firing"))
 
 
+def test_what_a_broker_refuses_is_told(lab: Lab, monitors: dict[str, Monitor]) -> None:
+    host = lab.group("brokers")[-1]
+    attempts = {"BrokerRefusesLogins": ("not-the-password", "ping"), "BrokerRefusesCommands": (lab.secret("vault_environment_password"), "config get dir")}
+    for alert, (password, command) in attempts.items():
+        refused = lab.run(host, f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user prod {lab.dial(host)} {command} 2>&1", check=False)
+        assert "WRONGPASS" in refused or "NOPERM" in refused, refused
+        for monitor in monitors.values():
+            # A person is told, and told where.
+            fires = f'count(ALERTS{{alertname="{alert}", alertstate="firing", severity="warning", host="{host}"}})'
+            assert wait_until(lambda monitor=monitor, fires=fires: monitor.value(fires) == 1, 60) is not None, alert
+
+
 def test_silences_are_shared_and_survive(lab: Lab, monitors: dict[str, Monitor], receiver: Receiver) -> None:
     first, second = monitors.values()
     now = time.time()

@@ -124,9 +124,9 @@ def test_promtool_accepts_the_rules(shipped: list[pathlib.Path]) -> None:
 
 
 def test_thresholds_of_zero_render_to_valid_rules(tmp_path: pathlib.Path) -> None:
-    # Three of them are ranges, and a range of no length is none.
+    # Four of them are ranges, and a range of no length is none.
     zero = {name: 0 for name, value in DEFAULTS.items() if isinstance(value, int)}
-    ranges = dict.fromkeys((f"prometheus_alert_{name}_minutes" for name in ("queue_stalled", "failure", "failover")), 1)
+    ranges = dict.fromkeys((f"prometheus_alert_{name}_minutes" for name in ("queue_stalled", "failure", "failover", "refused")), 1)
     done = promtool("check", "rules", *map(str, render(tmp_path, **(zero | ranges))))
     assert done.returncode == 0, done.stdout + done.stderr
 
