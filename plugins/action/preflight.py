@@ -13,6 +13,7 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.utils.display import Display
@@ -38,6 +39,8 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CORE_LEAST = (2, 19)
 FACTS = "ansible_facts"
+# Asked for one run, on the command line or by a survey of AWX, which both give texts: their roles read them so.
+ASKED_FLAGS = frozenset({"redis_update_packages", "tls_ca_replace"})
 SECRET_MISSING = "secret_missing"
 UNTOUCHED = {
     "inventory": "Nothing was changed, no host was contacted.",
@@ -235,7 +238,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _errors(specs: dict[str, t.Any], given: dict[str, t.Any]) -> list[str]:
         result = ArgumentSpecValidator(specs).validate(given, validate_role_argument_spec=True)
-        return [str(message) for message in result.error_messages]
+        return [*map(str, result.error_messages), *_texts_for_flags(specs, given)]
 
     @staticmethod
     def _spec_finding(inventory: Inventory, role: str, host: Host, error: str, names: set[str]) -> Finding:
@@ -278,6 +281,15 @@ class ActionModule(ActionBase):
             if len(secret) > 3:
                 text = text.replace(secret, HIDDEN)
         return text
+
+
+def _texts_for_flags(specs: dict[str, t.Any], given: dict[str, t.Any]) -> t.Iterator[str]:
+    """Truth values that are texts, as `-e name=false` gives them. Roles would see the text, and any text is true to a template."""
+    for name, spec in specs.items():
+        value = given.get(name)
+        if spec.get("type") == "bool" and name not in ASKED_FLAGS and isinstance(value, str) and value.lower() in BOOLEANS:
+            flag = json.dumps({name: boolean(value)})
+            yield f"{name} is the text {value!r} and no truth value; without quotes in a YAML file it is one, on the command line it is -e '{flag}'"
 
 
 def _plain(value: t.Any) -> t.Any:

@@ -56,7 +56,7 @@ def pools(*entries: dict[str, t.Any]) -> dict[str, t.Any]:
 CASES = {
     "monitoring-user-of-workers": Case(
         {"host_vars/cpu-1/app.yml": {"celery_app_environment": WATCHING}},
-        r"\[monitoring_user\] celery_app_environment = user prod_monitoring on cpu-1: .*may not take or send",
+        r"\[monitoring_user\] celery_app_environment = user prod_monitoring on cpu-1: .*may not take a task",
     ),
     "monitoring-user-is-the-programs": Case(
         {"group_vars/all/common.yml": {"common_environment": {"monitoring_user": "prod"}}},
@@ -207,6 +207,14 @@ CASES = {
     "no-number": Case(
         {REDIS: {"redis_databases": "many"}},
         r"\[argument_spec\] redis_databases on broker-1, broker-2, broker-3: .*unable to convert to int",
+    ),
+    "text-for-a-truth-value": Case(
+        {"group_vars/all/firewall.yml": {"firewall_enabled": "false"}},
+        r"\[argument_spec\] firewall_enabled on broker-1, .*the text 'false' and no truth value; .* -e '\{\"firewall_enabled\": false\}'",
+    ),
+    "text-for-a-flag-that-is-asked": Case(
+        {"group_vars/all/asked.yml": {"redis_update_packages": "false", "tls_ca_replace": "true", "redis_databases": "many"}},
+        r"(?s)^(?!.*truth value).*\[argument_spec\] redis_databases",
     ),
     "variable-missing": Case(
         {REDIS: {"redis_environments": ["{{ staging_environment }}"]}},
