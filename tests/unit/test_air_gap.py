@@ -14,7 +14,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_the_page_lists_every_package() -> None:
-    (listed,) = re.findall(r"apt-get install --download-only((?:.*\\\n)+.*)", (CHECKOUT / "docs/air_gap.md").read_text())
+    (listed,) = re.findall(r"apt-get install --yes --download-only((?:.*\\\n)+.*)", (CHECKOUT / "docs/air_gap.md").read_text())
     wanted: set[str] = {"supervisor"}
     for path in CHECKOUT.glob("roles/*/defaults/main.yml"):
         for name, value in (yaml.safe_load(path.read_text()) or {}).items():

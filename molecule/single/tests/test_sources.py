@@ -1,4 +1,4 @@
-"""Releases from every kind of source, one after the other on one host, and back to the first."""
+"""Releases from every kind of source, one after the other on one host that has no way out, and back to the first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import threading
 import pytest
 import worker_checks as checks
 from lab import ROOT, run_playbook
+from packaging.utils import parse_wheel_filename
 
 testinfra_hosts = ["ansible://workers"]
 # No public index has a project of this name, so that nothing else can be installed in its place.
@@ -57,10 +58,12 @@ def _wheel(example):
 
 @pytest.fixture(name="index", scope="module")
 def _index(wheel, tmp_path_factory):
-    """A package index with the wheel in it, on the lab's own network."""
+    """A package index with the wheel and all that it needs, on the lab's own network."""
     root = tmp_path_factory.mktemp("index")
-    (root / NAME).mkdir()
-    shutil.copy(wheel, root / NAME)
+    for file in (wheel, *(ROOT / ".lab" / "single" / "wheels").iterdir()):
+        project = root / parse_wheel_filename(file.name)[0]
+        project.mkdir(exist_ok=True)
+        shutil.copy(file, project)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=root)
     command = ["docker", "network", "inspect", "single", "--format", "{{(index .IPAM.Config 0).Subnet}}"]
     network = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -91,7 +94,10 @@ def test_a_package_of_an_index(host, index):
         "1.3.0",
         celery_app_source_type="package",
         celery_app_source=NAME,
-        celery_app_pip_arguments=["--extra-index-url", url, "--trusted-host", address],
+        # No lock of the world's names this project.
+        celery_app_lock="",
+        celery_app_wheel_folder="",
+        celery_app_pip_arguments=["--index-url", url, "--trusted-host", address],
     )
     assert_runs(host, "1.3.0")
 
