@@ -38,10 +38,12 @@ def _everything_runs(lab):
             lab.playbook("playbooks/ops/undrain.yml", celery_drain_hosts=[name])
 
 
-def assert_nothing_lost(result: dict) -> None:
+def assert_nothing_lost(result: dict, on_the_way: int = 0) -> None:
+    """Expect that every accepted task was executed, but for those that were on the way to a process that was killed."""
     assert result["accepted"] > 100, "too little load to prove anything"
-    assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
-    assert result["executed"] == result["accepted"]
+    assert (result["refused"], result["failed"], result["waiting"]) == (0, 0, 0), result
+    assert result["lost"] <= on_the_way, result
+    assert result["executed"] == result["accepted"] - result["lost"]
 
 
 @pytest.mark.parametrize(("named", "message"), [("no-such-host", "is neither a host nor a group"), ("", "names no host")])
@@ -68,7 +70,8 @@ def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, s
 def test_a_node_that_hangs_is_ended_and_its_tasks_run_elsewhere(lab, host, results):
     # Its tasks hang with it, so they need not be long.
     result = results["drain_hung"] = drains.drain(lab, host, 10, hang="video", celery_worker_answer_timeout_seconds=4)
-    assert_nothing_lost(result)
+    # Redis may have given it one more message in the second after it was suspended, as the README says.
+    assert_nothing_lost(result, on_the_way=1)
     assert result["nodes"]["video"]["outcome"] == "killed", result
     assert result["nodes"]["video"]["given_back"] > 0
     assert result["drain_seconds"] < 60
