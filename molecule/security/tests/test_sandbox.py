@@ -32,8 +32,12 @@ units=$(find . -maxdepth 1 -type f -name '*.service' -printf '%f ')
 systemd-analyze security --no-pager $units | sed -n 's/.*exposure level for \(.*\)\.service: \([0-9.]*\) .*/\1 exposure=\2/p'
 for unit in $units; do
   process=$(systemctl show -P MainPID "$unit")
-  [ "$process" = 0 ] ||
-    echo "${unit%.service}" $(sed -n 's/^\(Uid\|CapBnd\|CapEff\|NoNewPrivs\|Seccomp\):\t\([^\t]*\).*/\1=\2/p' "/proc/$process/status")
+  [ "$process" != 0 ] || continue
+  # As long as its name stands in parentheses it is systemd that prepares the start, of the watchdog every few seconds.
+  for attempt in $(seq 50); do
+    case $(cat "/proc/$process/comm") in "("*) sleep 0.1 ;; *) break ;; esac
+  done
+  echo "${unit%.service}" $(sed -n 's/^\(Uid\|CapBnd\|CapEff\|NoNewPrivs\|Seccomp\):\t\([^\t]*\).*/\1=\2/p' "/proc/$process/status")
 done
 """
 # Not even root could write where programs and settings are.
