@@ -21,6 +21,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils import (
     preflight_brokers,
     preflight_hosts,
     preflight_monitoring,
+    preflight_tls,
     preflight_workers,
 )
 from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import by_spec
@@ -133,7 +134,7 @@ class ActionModule(ActionBase):
         self._files: dict[str, t.Any] = {}
         inventory, findings = self._inventory(args)
         if args["stage"] == "inventory":
-            checks = preflight_brokers.CHECKS + preflight_workers.CHECKS + preflight_monitoring.CHECKS
+            checks = preflight_tls.CHECKS + preflight_brokers.CHECKS + preflight_workers.CHECKS + preflight_monitoring.CHECKS
         else:
             checks = preflight_hosts.CHECKS
         findings += run_checks(inventory, checks)

@@ -15,6 +15,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.tls import (
     check_own,
     expiry,
     issue,
+    load_certificates,
     reason_due,
 )
 from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory import AuthorityDirectory
@@ -70,9 +71,14 @@ class ActionModule(ActionBase):
             raise TlsError("tls_own_certificate is set: set tls_own_key and tls_own_ca too")
         found = check_own(args["own_certificate"], args["own_key"], args["own_ca"], args["names"])
         if found:
-            raise TlsError("; ".join(found))
+            raise TlsError("; ".join(f"{fault.variable} {fault.problem}: {fault.remedy}" for fault in found))
         texts = {"certificate": args["own_certificate"].strip() + "\n", "key": args["own_key"].strip() + "\n"}
-        result = self._on_the_host(args, args["own_ca"].strip() + "\n", task_vars, replace_ca=True, **texts)
+        result = self._on_the_host(args, args["own_ca"].strip() + "\n", task_vars, replace_ca=args["ca_replace"], **texts)
+        if result.get("foreign"):
+            raise TlsError(
+                "the host trusts other CAs than those of tls_own_ca: change over in three runs, as docs/tls.md says, "
+                "or set tls_ca_replace to true for one run, which parts this host from all that trust the former CA"
+            )
         changed = args["certificate_path"] in result.get("changed_paths", ())
         return self._told(result, "the certificate that you gave is another one" if changed else "")
 
@@ -85,6 +91,9 @@ class ActionModule(ActionBase):
         with directory.locked():
             directory.make()
             bundle, authority = directory.bundle(), directory.signing()
+        if args["own_ca"].strip():
+            load_certificates(args["own_ca"], "tls_own_ca")
+            bundle += args["own_ca"].strip() + "\n"
         present = self._on_the_host(args, bundle, task_vars, replace_ca=args["ca_replace"])
         if present.get("failed"):
             return present

@@ -61,7 +61,7 @@ options:
     type: str
     default: ""
   own_ca:
-    description: CAs that the hosts trust, as text, where O(own_certificate) is given.
+    description: CAs that the hosts trust, as text, where O(own_certificate) is given; where it is not, they are trusted beside the cluster's.
     type: str
     default: ""
   ca_path:

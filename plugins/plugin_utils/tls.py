@@ -233,25 +233,33 @@ def reason_due(
     return ""
 
 
-def check_own(certificate: str, key: str, bundle: str, names: c.Sequence[str], now: datetime.datetime | None = None) -> list[str]:
-    """What is wrong with a certificate that the user brings, as sentences with the variable to set."""
+class OwnFault(t.NamedTuple):
+    """What is wrong with what the user brings: a variable, what it does or is, and what to do."""
+
+    variable: str
+    problem: str
+    remedy: str
+
+
+def check_own(certificate: str, key: str, bundle: str, names: c.Sequence[str], now: datetime.datetime | None = None) -> list[OwnFault]:
+    """Look at a certificate that the user brings, its key and the CAs to be trusted. Raises TlsError for a text that is none of these."""
     now = now or now_utc()
     chain = load_certificates(certificate, "tls_own_certificate")
     leaf = chain[0]
     trusted = load_certificates(bundle, "tls_own_ca")
     found = []
     if public_pem(load_key(key, "", "tls_own_key")) != public_pem(leaf.public_key()):
-        found.append("tls_own_key does not belong to tls_own_certificate")
+        found.append(OwnFault("tls_own_key", "does not belong to tls_own_certificate", "give the key for which the certificate was issued"))
     if leaf.not_valid_after_utc <= now:
-        found.append(f"tls_own_certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
+        found.append(OwnFault("tls_own_certificate", f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "give one that has not"))
     lacking = sorted({canonical(name) for name in names} - names_of(leaf))
     if lacking:
-        found.append(f"tls_own_certificate is not valid for {', '.join(lacking)}: get one that is, or set tls_names to what it is valid for")
+        found.append(
+            OwnFault("tls_own_certificate", f"is not valid for {', '.join(lacking)}", "get one that is, or set tls_names to what it is valid for")
+        )
     # Each link of the chain that is given, then one of the roots.
-    for child, parent in zip(chain, chain[1:]):
-        if not issued_by(child, parent):
-            found.append("the certificates in tls_own_certificate do not follow each other: put that of the host first, each issuer after it")
-            break
+    if not all(issued_by(child, parent) for child, parent in zip(chain, chain[1:])):
+        found.append(OwnFault("tls_own_certificate", "holds certificates that do not follow each other", "put that of the host first, each issuer after it"))
     if not any(issued_by(chain[-1], root) or chain[-1] == root for root in trusted):
-        found.append("no CA of tls_own_ca has issued tls_own_certificate: add the intermediate certificates to it, or the right CA")
+        found.append(OwnFault("tls_own_ca", "holds no CA that has issued tls_own_certificate", "add the right one, or the intermediate certificates to the other"))
     return found

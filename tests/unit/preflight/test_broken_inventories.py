@@ -17,6 +17,9 @@ import typing as t
 
 import inventories
 import pytest
+from ansible_collections.multinode.celery.plugins.plugin_utils import tls
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 REDIS = "group_vars/brokers/redis.yml"
 SENTINEL = "group_vars/brokers/redis_sentinel.yml"
@@ -53,7 +56,38 @@ def pools(*entries: dict[str, t.Any]) -> dict[str, t.Any]:
     return {"celery_worker_pools": list(entries)}
 
 
+def own_files(*names: str) -> dict[str, str]:
+    """What a company's CA gives a host."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    issued = tls.issue(COMPANY, tls.public_pem(key.public_key()), names, 30)
+    return {"tls_own_certificate": issued, "tls_own_key": text, "tls_own_ca": COMPANY.certificate}
+
+
+COMPANY = tls.new_authority("Company", 60)
+# Valid for the brokers and both cpu hosts at the addresses that the tests give them.
+OWN = own_files("broker-1", "broker-2", "broker-3", "cpu-1", "cpu-2", *(f"198.51.100.{last}" for last in range(11, 16)))
+TLS = "group_vars/all/tls.yml"
+
 CASES = {
+    "certificate-of-others": Case({TLS: OWN}, r"\[own_certificate\] tls_own_certificate on io-1: it is not valid for .*io-1\. Get one that is"),
+    "certificate-with-the-key-of-another": Case(
+        {TLS: OWN, "host_vars/cpu-2/tls.yml": {"tls_own_key": own_files("cpu-2")["tls_own_key"]}},
+        r"\[own_certificate\] tls_own_key on cpu-2: it does not belong to tls_own_certificate",
+    ),
+    "certificate-of-an-unknown-ca": Case(
+        {TLS: {**OWN, "tls_own_ca": tls.new_authority("Other", 60).certificate}},
+        r"\[own_certificate\] tls_own_ca on broker-1, .*it holds no CA that has issued tls_own_certificate",
+    ),
+    "certificate-without-its-key": Case({TLS: {**OWN, "tls_own_key": ""}}, r"\[own_certificate\] tls_own_key on .*it is missing beside the others"),
+    "certificate-that-is-none": Case(
+        {TLS: {**OWN, "tls_own_certificate": "/etc/ssl/company.pem"}},
+        r"\[own_certificate\] tls_own_certificate on .*it cannot be used, .*no certificate in PEM form.*Give PEM texts",
+    ),
+    "certificate-of-one-host": Case(
+        {"host_vars/cpu-1/tls.yml": OWN},
+        r"\[own_certificate\] tls_own_ca on broker-1, .*cpu-1 has a certificate of your own, which nobody trusts here",
+    ),
     "monitoring-user-of-workers": Case(
         {"host_vars/cpu-1/app.yml": {"celery_app_environment": WATCHING}},
         r"\[monitoring_user\] celery_app_environment = user prod_monitoring on cpu-1: .*may not take a task",

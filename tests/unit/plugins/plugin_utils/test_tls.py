@@ -120,10 +120,10 @@ def test_an_own_certificate_is_checked_before_it_is_used(authority, other, key, 
     good = private_pem(key)
     assert tls.check_own(certificate, good, authority.certificate, NAMES, NOW) == []
     stranger = private_pem(ec.generate_private_key(ec.SECP256R1()))
-    assert "tls_own_key" in tls.check_own(certificate, stranger, authority.certificate, NAMES, NOW)[0]
-    assert "tls_own_ca" in tls.check_own(certificate, good, other.certificate, NAMES, NOW)[0]
-    assert "cpu-9" in tls.check_own(certificate, good, authority.certificate, ["cpu-9"], NOW)[0]
-    assert "expired" in tls.check_own(certificate, good, authority.certificate, NAMES, NOW + datetime.timedelta(days=400))[0]
+    assert tls.check_own(certificate, stranger, authority.certificate, NAMES, NOW)[0].variable == "tls_own_key"
+    assert tls.check_own(certificate, good, other.certificate, NAMES, NOW)[0].variable == "tls_own_ca"
+    assert "cpu-9" in tls.check_own(certificate, good, authority.certificate, ["cpu-9"], NOW)[0].problem
+    assert "expired" in tls.check_own(certificate, good, authority.certificate, NAMES, NOW + datetime.timedelta(days=400))[0].problem
 
 
 def test_an_unreadable_key_is_not_quoted():
