@@ -261,5 +261,7 @@ def check_own(certificate: str, key: str, bundle: str, names: c.Sequence[str], n
     if not all(issued_by(child, parent) for child, parent in zip(chain, chain[1:])):
         found.append(OwnFault("tls_own_certificate", "holds certificates that do not follow each other", "put that of the host first, each issuer after it"))
     if not any(issued_by(chain[-1], root) or chain[-1] == root for root in trusted):
-        found.append(OwnFault("tls_own_ca", "holds no CA that has issued tls_own_certificate", "add the right one, or the intermediate certificates to the other"))
+        found.append(
+            OwnFault("tls_own_ca", "holds no CA that has issued tls_own_certificate", "add the right one, or the intermediate certificates to the other")
+        )
     return found
