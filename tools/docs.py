@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the variable tables of every role's README and docs/variables.md from the argument specs, and SECURITY.md's table.
+"""Writes the variable tables of every role's README and docs/variables.md from the argument specs, SECURITY.md's table, and the counts in README.md.
 
 docs.py          write what differs
 docs.py --check  write nothing, name what differs, exit 1 if anything does
@@ -24,6 +24,9 @@ BEGIN = "<!-- variables: begin (written by `make docs`) -->"
 END = "<!-- variables: end -->"
 VARIABLES_PAGE = "docs/variables.md"
 SECURITY_PAGE = "SECURITY.md"
+README_PAGE = "README.md"
+RULES = "roles/prometheus/templates/etc/prometheus/rules/*.yml.j2"
+COUNT = re.compile(r"(<!-- count: ([a-z ]+) -->)[^<]*(<!-- end -->)")
 INTRUSIONS = "molecule/intrusions.py"
 INTRUSIONS_BEGIN = "<!-- intrusions: begin (written by `make docs`) -->"
 INTRUSIONS_END = "<!-- intrusions: end -->"
@@ -132,6 +135,32 @@ def security_page() -> str:
     return text[: text.index(INTRUSIONS_BEGIN)] + block + text[text.index(INTRUSIONS_END) + len(INTRUSIONS_END) :]
 
 
+def counts() -> dict[str, int]:
+    """The numbers that README.md states, by the name that stands in its marks.
+
+    :raises SystemExit: where one is 0, because what is counted has moved.
+    """
+    rules = "\n".join(path.read_text() for path in CHECKOUT.glob(RULES))
+    found = {
+        "alerts": len(re.findall(r"^ *- alert: \w+$", rules, flags=re.MULTILINE)),
+        "attack cases": len(runpy.run_path(str(CHECKOUT / INTRUSIONS))["INTRUSIONS"]),
+    }
+    if missing := [name for name, number in found.items() if not number]:
+        sys.exit(f"Nothing to count for {', '.join(missing)}: tools/docs.py looks in the wrong place.")
+    return found
+
+
+def counted(text: str, numbers: dict[str, int]) -> str:
+    """Put the numbers between their marks.
+
+    :raises SystemExit: where a mark names something that is not counted, or a number has no mark.
+    """
+    marks = {found[2] for found in COUNT.finditer(text)}
+    if marks != numbers.keys():
+        sys.exit(f"{README_PAGE} has marks for {sorted(marks)}, tools/docs.py counts {sorted(numbers)}.")
+    return COUNT.sub(lambda found: f"{found[1]}{numbers[found[2]]}{found[3]}", text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing and fail on a difference")
@@ -142,6 +171,7 @@ def main() -> int:
     pages = {role / "README.md": role_page(role) for role in roles}
     pages[CHECKOUT / VARIABLES_PAGE] = variables_page(roles)
     pages[CHECKOUT / SECURITY_PAGE] = security_page()
+    pages[CHECKOUT / README_PAGE] = counted((CHECKOUT / README_PAGE).read_text(), counts())
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text() != text]
     for page in stale:
         print(f"{'differs' if check else 'written'}: {page.relative_to(CHECKOUT)}")
