@@ -24,9 +24,9 @@ BEGIN = "<!-- variables: begin (written by `make docs`) -->"
 END = "<!-- variables: end -->"
 VARIABLES_PAGE = "docs/variables.md"
 SECURITY_PAGE = "SECURITY.md"
-INTRUSIONS = "molecule/intrusions.py"
-INTRUSIONS_BEGIN = "<!-- intrusions: begin (written by `make docs`) -->"
-INTRUSIONS_END = "<!-- intrusions: end -->"
+ATTACK_CASES = "molecule/security/attack_cases.py"
+ATTACK_CASES_BEGIN = "<!-- attack cases: begin (written by `make docs`) -->"
+ATTACK_CASES_END = "<!-- attack cases: end -->"
 
 
 def paragraphs(text: str | list[str]) -> list[str]:
@@ -127,9 +127,9 @@ def variables_page(roles: list[pathlib.Path]) -> str:
 def security_page() -> str:
     """SECURITY.md with the table of what is tried on the test hosts; the rest is written by a person."""
     text = (CHECKOUT / SECURITY_PAGE).read_text()
-    tried = runpy.run_path(str(CHECKOUT / INTRUSIONS))
-    block = "\n".join([INTRUSIONS_BEGIN, "", *tried["table"](), "", f"{len(tried['INTRUSIONS'])} attempts in all.", "", INTRUSIONS_END])
-    return text[: text.index(INTRUSIONS_BEGIN)] + block + text[text.index(INTRUSIONS_END) + len(INTRUSIONS_END) :]
+    tried = runpy.run_path(str(CHECKOUT / ATTACK_CASES))
+    block = "\n".join([ATTACK_CASES_BEGIN, "", *tried["table"](), "", f"{len(tried['ATTACK_CASES'])} attempts in all.", "", ATTACK_CASES_END])
+    return text[: text.index(ATTACK_CASES_BEGIN)] + block + text[text.index(ATTACK_CASES_END) + len(ATTACK_CASES_END) :]
 
 
 def main() -> int:

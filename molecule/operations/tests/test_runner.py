@@ -16,7 +16,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from lab import ROOT, run_playbook
+from lab import ROOT
+from lab.playbooks import run_playbook
 
 TEMPLATES = {entry["verb"]: entry for entry in json.loads((ROOT / "extensions/awx/job_templates.json").read_text())}
 
