@@ -8,16 +8,12 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-import sys
 
 import pytest
+import surveys
 import yaml
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(CHECKOUT / "tools"))
-
-import surveys
-
 SURVEYS = yaml.safe_load(surveys.SURVEYS.read_text())
 TEMPLATES = json.loads(surveys.render())
 INPUTS = surveys.inputs()
