@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from lab import Lab
+from lab.hosts import Lab
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,9 @@ SECURITY_PAGE = "SECURITY.md"
 README_PAGE = "README.md"
 RULES = "roles/prometheus/templates/etc/prometheus/rules/*.yml.j2"
 COUNT = re.compile(r"(<!-- count: ([a-z ]+) -->)[^<]*(<!-- end -->)")
-INTRUSIONS = "molecule/intrusions.py"
-INTRUSIONS_BEGIN = "<!-- intrusions: begin (written by `make docs`) -->"
-INTRUSIONS_END = "<!-- intrusions: end -->"
+ATTACK_CASES = "molecule/security/attack_cases.py"
+ATTACK_CASES_BEGIN = "<!-- attack cases: begin (written by `make docs`) -->"
+ATTACK_CASES_END = "<!-- attack cases: end -->"
 
 
 def paragraphs(text: str | list[str]) -> list[str]:
@@ -130,9 +130,9 @@ def variables_page(roles: list[pathlib.Path]) -> str:
 def security_page() -> str:
     """SECURITY.md with the table of what is tried on the test hosts; the rest is written by a person."""
     text = (CHECKOUT / SECURITY_PAGE).read_text()
-    tried = runpy.run_path(str(CHECKOUT / INTRUSIONS))
-    block = "\n".join([INTRUSIONS_BEGIN, "", *tried["table"](), "", f"{len(tried['INTRUSIONS'])} attempts in all.", "", INTRUSIONS_END])
-    return text[: text.index(INTRUSIONS_BEGIN)] + block + text[text.index(INTRUSIONS_END) + len(INTRUSIONS_END) :]
+    tried = runpy.run_path(str(CHECKOUT / ATTACK_CASES))
+    block = "\n".join([ATTACK_CASES_BEGIN, "", *tried["table"](), "", f"{len(tried['ATTACK_CASES'])} attempts in all.", "", ATTACK_CASES_END])
+    return text[: text.index(ATTACK_CASES_BEGIN)] + block + text[text.index(ATTACK_CASES_END) + len(ATTACK_CASES_END) :]
 
 
 def counts() -> dict[str, int]:
@@ -143,7 +143,7 @@ def counts() -> dict[str, int]:
     rules = "\n".join(path.read_text() for path in CHECKOUT.glob(RULES))
     found = {
         "alerts": len(re.findall(r"^ *- alert: \w+$", rules, flags=re.MULTILINE)),
-        "attack cases": len(runpy.run_path(str(CHECKOUT / INTRUSIONS))["INTRUSIONS"]),
+        "attack cases": len(runpy.run_path(str(CHECKOUT / ATTACK_CASES))["ATTACK_CASES"]),
     }
     if missing := [name for name, number in found.items() if not number]:
         sys.exit(f"Nothing to count for {', '.join(missing)}: tools/docs.py looks in the wrong place.")

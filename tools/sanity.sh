@@ -22,8 +22,8 @@ echo "Interpreters: $(cd "$work/bin" && echo python3*)"
 mkdir -p ~/.ansible/test/cache
 internal=$("$home/python" -c 'import ansible_test._internal as module; print(module.__path__[0])')
 sed -n "s/.*pip='\([0-9.]*\)'.*/\1/p" "$internal/python_requirements.py" | sort -u | while read -r version; do
-  stand_in=~/.ansible/test/cache/get_pip_${version//./_}.py
-  [ -e "$stand_in" ] || cp "$tools/get_pip_stand_in.py" "$stand_in"
+  stub=~/.ansible/test/cache/get_pip_${version//./_}.py
+  [ -e "$stub" ] || cp "$tools/get_pip_stub.py" "$stub"
 done
 
 "$tools/copy_collection.sh" "$work"

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes extensions/awx/job_templates.json: a job template with its survey for every playbook, from the argument specs.
+"""Writes the job templates of AWX, each with its survey, from surveys.yml and the argument specs of the roles.
 
 surveys.py          write what differs
 surveys.py --check  write nothing, exit 1 if it differs
 
-A question is an input that the playbook's own comment shows with -e; type, choices and words come from the role's spec.
+surveys.yml of the role awx_job_templates names what each playbook asks; type, choices and words come from the role's spec.
 No question has a default of its own: an answer outranks the inventory, and one that is left empty is not sent.
 """
 
@@ -22,13 +22,9 @@ import typing as t
 import yaml
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
-OUTPUT = CHECKOUT / "extensions/awx/job_templates.json"
-SHOWN = re.compile(r"(?<!\S)-e '?\{?(\w+)")
+SURVEYS = CHECKOUT / "roles/awx_job_templates/files/surveys.yml"
+OUTPUT = SURVEYS.with_name("job_templates.json")
 TYPES = {"int": "integer", "float": "float", "str": "text", "path": "text", "raw": "text", "list": "text"}
-# Playbooks beside the day-2 verbs.
-DEPLOYING = ("site", "brokers", "workers", "schedulers", "monitoring")
-# They write files on the machine of the caller, and a job's copy of the project is thrown away.
-LEFT_OUT = ("awx_job_templates", "create_secrets", "rotate_credentials")
 LONGEST_TEXT = 4096
 
 
@@ -45,22 +41,23 @@ def inputs() -> dict[str, dict[str, t.Any]]:
     return found
 
 
-def own_inputs(playbook: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
-    """Inputs that a playbook without a role of its own keeps among the variables of its plays."""
-    found: dict[str, dict[str, t.Any]] = {}
-    for play in playbook:
-        for name, value in (play.get("vars") or {}).items():
-            kind = "bool" if isinstance(value, bool) else type(value).__name__
-            found[name] = {"type": kind, "default": value, "description": f"{words(name)}."}
-    return found
+def of_a_play(name: str, description: str, playbook: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """The spec of a variable of a play: its words are given, its default stands in the play and has its type.
 
-
-def comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    :raises KeyError: when no play of the playbook has it.
+    """
+    value = next((play["vars"] for play in playbook if name in (play.get("vars") or {})), {})[name]
+    # It outranks the inventory, which an input does not.
+    return {"type": "bool" if isinstance(value, bool) else type(value).__name__, "description": f"{description} Without an answer: {shown(value)}."}
 
 
 def words(name: str) -> str:
     return name.replace("_", " ").capitalize()
+
+
+def shown(value: object) -> str:
+    """A default as a person would write it in YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def sentence(description: str | list[str]) -> str:
@@ -82,45 +79,38 @@ def question(name: str, option: dict[str, t.Any]) -> dict[str, t.Any]:
     if kind == "list":
         entry["question_description"] += " Separate several by commas."
     elif not option.get("required") and default not in ("", None) and "{{" not in str(default) and not option.get("no_log"):
-        shown = str(default).lower() if isinstance(default, bool) else default
-        entry["question_description"] += f" Without an answer: {shown}, unless the inventory says otherwise."
+        entry["question_description"] += f" Without an answer: {shown(default)}, unless the inventory says otherwise."
     limits = (None, None) if entry["type"] in ("integer", "float") else (0, LONGEST_TEXT)
     return {**entry, "required": bool(option.get("required")), "default": "", "min": limits[0], "max": limits[1]}
 
 
-def heading(text: str, playbook: list[dict[str, t.Any]]) -> str:
-    """What a playbook says of itself: the first sentences of its first comment, else the names of its plays after preflight."""
-    lines = []
-    for line in text.splitlines()[1:]:
-        if not line.startswith("# ") or line.startswith("#   "):
-            break
-        lines.append(line[2:])
-    return " ".join(lines) or "; ".join(play["name"] for play in playbook[1:])
-
-
-def template(path: pathlib.Path, known: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:
-    """A job template as AWX's API takes it, with its survey."""
-    text, playbook = path.read_text(), load(path)
-    options = {**own_inputs(playbook), **known}
-    shown = [name for name in dict.fromkeys(SHOWN.findall(comments(text))) if name in options]
+def template(entry: dict[str, t.Any], known: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:
+    """A job template as AWX's API takes it, with its survey; an entry of surveys.yml says what it asks."""
+    path = CHECKOUT / entry["playbook"]
+    playbook = load(path)
+    options: dict[str, dict[str, t.Any]] = {}
+    for asked in entry["questions"]:
+        own = asked if isinstance(asked, dict) else {}
+        try:
+            options.update({name: of_a_play(name, description, playbook) for name, description in own.items()} or {asked: known[asked]})
+        except KeyError as error:
+            raise SystemExit(f"{SURVEYS.relative_to(CHECKOUT)}: {entry['playbook']} has no input {error}") from None
     return {
         "verb": path.stem,
         "name": words(path.stem),
-        "description": heading(text, playbook),
-        "playbook": str(path.relative_to(CHECKOUT)),
+        "description": entry["description"],
+        "playbook": entry["playbook"],
         "survey": {
             "name": f"Survey of {path.stem}",
             "description": "Written from the argument specs of the roles",
-            "spec": [question(name, options[name]) for name in shown],
+            "spec": [question(name, option) for name, option in options.items()],
         },
     }
 
 
 def render() -> str:
     known = inputs()
-    paths = [CHECKOUT / f"playbooks/{name}.yml" for name in DEPLOYING]
-    paths += [path for path in sorted(CHECKOUT.glob("playbooks/ops/*.yml")) if path.stem not in LEFT_OUT]
-    return json.dumps([template(path, known) for path in paths], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([template(entry, known) for entry in load(SURVEYS)["templates"]], indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
@@ -130,7 +120,6 @@ def main() -> int:
     text = render()
     stale = not OUTPUT.exists() or OUTPUT.read_text() != text
     if stale and not check:
-        OUTPUT.parent.mkdir(parents=True, exist_ok=True)
         OUTPUT.write_text(text)
     print(f"{OUTPUT.relative_to(CHECKOUT)} {('differs, run `make docs`' if check else 'written') if stale else 'is current'}")
     return 1 if check and stale else 0

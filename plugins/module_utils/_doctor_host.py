@@ -19,7 +19,7 @@ import typing as t
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path
-from ansible_collections.multinode.celery.plugins.module_utils.limits import nofile_of
+from ansible_collections.multinode.celery.plugins.module_utils._limits import nofile_of
 
 UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,MainPID,Type,UnitFileState"
 REDIS_FIELDS = (

@@ -142,7 +142,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _doctor_host as dh
 from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
-from ansible_collections.multinode.celery.plugins.module_utils.limits import ceiling, sysctl_path, units_of
+from ansible_collections.multinode.celery.plugins.module_utils._limits import ceiling, sysctl_path, units_of
 
 COMMAND_SECONDS = 10
 

@@ -74,7 +74,7 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils.limits import (
+from ansible_collections.multinode.celery.plugins.module_utils._limits import (
     ceiling,
     enough,
     nofile_of,

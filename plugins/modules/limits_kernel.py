@@ -57,7 +57,7 @@ import errno
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils.limits import same_value, selected, sysctl_path
+from ansible_collections.multinode.celery.plugins.module_utils._limits import same_value, selected, sysctl_path
 
 HUGEPAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
 # What a container or a hardened host answers when a parameter is not its own.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multinode.celery.plugins.module_utils.limits import enough, same_value
+from ansible_collections.multinode.celery.plugins.module_utils._limits import enough, same_value
 from ansible_collections.multinode.celery.plugins.plugin_utils.doctor import ERROR, INFO, STOPPED_STATES, WARNING, Cluster, Finding, Host, shortened
 
 SITE = "Run site.yml"

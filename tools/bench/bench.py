@@ -12,21 +12,17 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
-import brokers
-import drains
 import encryption
-import faults
-import metrics
 import monitoring
-import report
-import updates
-from accounting import account, parse_records, throughput
-from lab import ROOT, Lab
+from lab import brokers, drains, faults, metrics, report, updates
+from lab.accounting import account, parse_records, throughput
+from lab.hosts import Lab, progress
+from lab.load import NOOP, QUEUE
+from lab.playbooks import deploy, run_playbook
 
 NAME = "bench"
 NETWORK = "172.31.14.0/24"
@@ -38,23 +34,15 @@ SUSTAINED_RATE = 116
 SUSTAINED_SECONDS = 120
 
 
-def playbook(*arguments: str) -> None:
-    subprocess.run(
-        [str(ROOT / ".venv/bin/ansible-playbook"), *arguments], cwd=ROOT, check=True,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdout=subprocess.DEVNULL,
-    )
-
-
 def start_lab(*inventories: str) -> float:
     started = time.time()
     sources = [word for inventory in inventories for word in ("-i", inventory)]
-    playbook(*sources, "molecule/lab/create.yml", "-e", f"lab_name={NAME}", "-e", f"lab_network={NETWORK}",
-             "-e", f"lab_directory={ROOT}/.lab/{NAME}")
+    run_playbook("molecule/lab/create.yml", *sources, lab_name=NAME, lab_network=NETWORK)
     return round(time.time() - started, 1)
 
 
 def remove_lab() -> None:
-    playbook("-i", "localhost,", "molecule/lab/destroy.yml", "-e", f"lab_name={NAME}", "-e", f"lab_directory={ROOT}/.lab/{NAME}")
+    run_playbook("molecule/lab/destroy.yml", "-i", "localhost,", lab_name=NAME)
 
 
 def run_figures(run: dict[str, Any]) -> dict[str, Any]:
@@ -74,11 +62,11 @@ def run_figures(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_runs(lab: Lab, results: dict[str, Any]) -> None:
-    results["first_run"] = run_figures(faults.deploy(lab))
-    results["second_run"] = run_figures(faults.deploy(lab))
+    results["first_run"] = run_figures(deploy(lab))
+    results["second_run"] = run_figures(deploy(lab))
     for name in ("first_run", "second_run"):
         one = results[name]
-        faults.say(f"{name}: {one['seconds']} s, changed {one['changed']}, at most {one['module_runs_highest']} module runs on a host")
+        progress(f"{name}: {one['seconds']} s, changed {one['changed']}, at most {one['module_runs_highest']} module runs on a host")
 
 
 def services(lab: Lab, verb: str, nodes: list[str]) -> None:
@@ -88,15 +76,15 @@ def services(lab: Lab, verb: str, nodes: list[str]) -> None:
 
 def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
     """Fill queues that nobody consumes, let the nodes given loose on them, and see how fast they empty them."""
-    sender_host = faults.scheduler(lab)
-    before = consuming(lab)
+    sender_host = lab.scheduler
+    before = lab.nodes_by_queue()
     # Stopped services, not cancelled consumers: a consumer added again was seen to take one message a second.
     for queue in queues:
         services(lab, "stop", before[queue])
     sends, sent_at = [], time.time()
     for queue in queues:
         records = lab.agent(
-            sender_host, "send", "--task", faults.NOOP, "--queue", queue, "--rate", "100000", "--catch-up",
+            sender_host, "send", "--task", NOOP, "--queue", queue, "--rate", "100000", "--catch-up",
             "--count", str(count), "--seconds", "300",
         ).wait(400)
         sends += [record for record in records if "id" in record and "error" not in record]
@@ -104,7 +92,7 @@ def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
     ids = {record["id"] for record in sends}
     for queue, nodes in queues.items():
         services(lab, "start", nodes)
-    left = lab.ask(sender_host, "settle", *queues, "--seconds", "300", seconds=400)
+    left = lab.settle(list(queues), 300)
     done = [one for one in lab.executions() if one.task_id in ids]
     for queue, nodes in before.items():
         if queue in queues:
@@ -119,41 +107,32 @@ def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
     }
 
 
-def consuming(lab: Lab) -> dict[str, list[str]]:
-    """Nodes that consume each queue."""
-    queues: dict[str, list[str]] = {}
-    for node, names in sorted(lab.ask(faults.scheduler(lab), "nodes")["nodes"].items()):
-        for name in names:
-            queues.setdefault(name, []).append(node)
-    return queues
-
-
 def measure_throughput(lab: Lab, results: dict[str, Any]) -> None:
-    lab.install_agent(faults.scheduler(lab))
-    by_queue = consuming(lab)
-    results["one_process"] = drain(lab, {faults.QUEUE: by_queue[faults.QUEUE][:1]}, 3000)
+    lab.install_agent(lab.scheduler)
+    by_queue = lab.nodes_by_queue()
+    results["one_process"] = drain(lab, {QUEUE: by_queue[QUEUE][:1]}, 3000)
     results["cluster"] = drain(lab, by_queue, 2000)
     for name in ("one_process", "cluster"):
-        faults.say(f"{name}: {results[name]['tasks_per_second']} no-op tasks/s through {len(results[name]['nodes'])} worker processes")
+        progress(f"{name}: {results[name]['tasks_per_second']} no-op tasks/s through {len(results[name]['nodes'])} worker processes")
 
 
 def measure_sustained(lab: Lab, results: dict[str, Any]) -> None:
-    sender_host = faults.scheduler(lab)
+    sender_host = lab.scheduler
     lab.install_agent(sender_host)
     sender = lab.agent(
-        sender_host, "send", "--task", faults.NOOP, "--queue", faults.QUEUE, "--rate", str(SUSTAINED_RATE), "--catch-up",
+        sender_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(SUSTAINED_RATE), "--catch-up",
         "--seconds", str(SUSTAINED_SECONDS),
     )
     sender.wait(SUSTAINED_SECONDS + 90)
-    left = faults.settle(lab, sender_host, 120)
+    left = lab.settle([QUEUE], 120)
     sends, unused = parse_records(sender.lines)
     result = account(sends, lab.executions(), waiting=(left.get("queued") or []) + (left.get("unacked") or []))
     result["settle_seconds"] = left.get("seconds")
     result["asked_per_second"] = SUSTAINED_RATE
     result["seconds"] = SUSTAINED_SECONDS
     results["sustained"] = result
-    faults.say(f"sustained: {result['sent_per_second']} tasks/s, accepted {result['accepted']}, executed {result['executed']}, "
-               f"lost {result['lost']}, doubled {result['doubled']}")
+    progress(f"sustained: {result['sent_per_second']} tasks/s, accepted {result['accepted']}, executed {result['executed']}, "
+             f"lost {result['lost']}, doubled {result['doubled']}")
 
 
 def measure_faults(lab: Lab, results: dict[str, Any]) -> None:
@@ -162,7 +141,7 @@ def measure_faults(lab: Lab, results: dict[str, Any]) -> None:
     for kind in ("kill", "partition", "hang"):
         outcome[kind] = faults.broker_fault(lab, kind)
         outcome[f"rerun_{kind}"] = faults.rerun(lab)
-    shortened = faults.deploy(lab, arguments=[*FAULT_VARIABLES, "--tags", "workers,schedulers"])
+    shortened = deploy(lab, arguments=[*FAULT_VARIABLES, "--tags", "workers,schedulers"])
     if shortened["exit_code"]:
         raise RuntimeError(shortened["output"])
     outcome["worker"] = faults.worker_fault(lab)
@@ -172,10 +151,10 @@ def measure_hosts(lab: Lab, results: dict[str, Any]) -> None:
     """Twice as many hosts: deploy the new ones, then see what a converged run costs each host."""
     start_lab(INVENTORY, MORE)
     large = Lab(NAME, INVENTORY, MORE)
-    results["eighteen_first_run"] = run_figures(faults.deploy(large))
-    results["eighteen_second_run"] = run_figures(faults.deploy(large))
-    faults.say(f"18 hosts: {results['eighteen_second_run']['seconds_per_host']} s for each host in a converged run, "
-               f"9 hosts: {results.get('second_run', {}).get('seconds_per_host', '-')} s")
+    results["eighteen_first_run"] = run_figures(deploy(large))
+    results["eighteen_second_run"] = run_figures(deploy(large))
+    progress(f"18 hosts: {results['eighteen_second_run']['seconds_per_host']} s for each host in a converged run, "
+             f"9 hosts: {results.get('second_run', {}).get('seconds_per_host', '-')} s")
 
 
 def measure_update(lab: Lab, results: dict[str, Any]) -> None:
@@ -188,7 +167,18 @@ def measure_update(lab: Lab, results: dict[str, Any]) -> None:
 
 def measure_drains(lab: Lab, results: dict[str, Any]) -> None:
     """A worker host emptied, with a bound, with a node that hangs, and a pool that grows and shrinks."""
-    results["drains"] = drains.measure(lab)
+    host, seconds = lab.group("workers_cpu")[-1], drains.pace(lab)
+    results["drains"] = {
+        "drain": drains.drain(lab, host, seconds),
+        "drain_bounded": drains.drain(lab, host, seconds, celery_drain_timeout_seconds=5),
+        "drain_hung": drains.drain(lab, host, 10, hang="video", celery_worker_answer_timeout_seconds=5),
+        "scale": drains.scale(lab, host, 4, 1),
+    }
+
+
+def measure_brokers(lab: Lab, results: dict[str, Any]) -> None:
+    """A planned switchover, and a restart of every Redis and Sentinel."""
+    results["switchover"] = {"switchover": brokers.switchover(lab), "rolling_restart": brokers.rolling_restart(lab)}
 
 
 def measure_monitoring(lab: Lab, results: dict[str, Any]) -> None:
@@ -199,24 +189,24 @@ def measure_monitoring(lab: Lab, results: dict[str, Any]) -> None:
 
 def measure_metrics(lab: Lab, results: dict[str, Any]) -> None:
     """How long Celery's exporters are blind in a failover, and what they cost."""
-    results["metrics"] = {**metrics.cost(lab), "failovers": [metrics.failover(lab, kind) for kind in ("hung", "killed")]}
+    results["metrics"] = {**monitoring.exporters(lab), "failovers": [metrics.failover(lab, kind) for kind in ("hung", "killed")]}
 
 
 def measure_tls(lab: Lab, results: dict[str, Any]) -> None:
     """With TLS on the lab as it is, then without on a new one; the lab stays without."""
 
     def one_process(cluster: Lab) -> dict[str, Any]:
-        return drain(cluster, {faults.QUEUE: consuming(cluster)[faults.QUEUE][:1]}, 2000)
+        return drain(cluster, {QUEUE: cluster.nodes_by_queue()[QUEUE][:1]}, 2000)
 
-    lab.install_agent(faults.scheduler(lab))
+    lab.install_agent(lab.scheduler)
     with_tls = encryption.rounds(lab, one_process)
     remove_lab()
     start_lab(INVENTORY)
     plain = Lab(NAME, INVENTORY)
-    run_figures(faults.deploy(plain, arguments=["--extra-vars", json.dumps(dict.fromkeys(encryption.FLAGS, False))]))
-    plain.install_agent(faults.scheduler(plain))
+    run_figures(deploy(plain, arguments=["--extra-vars", json.dumps(dict.fromkeys(encryption.FLAGS, False))]))
+    plain.install_agent(plain.scheduler)
     results["tls"] = encryption.compare(with_tls, encryption.rounds(plain, one_process))
-    faults.say(f"tls: {results['tls']}")
+    progress(f"tls: {results['tls']}")
 
 
 PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
@@ -227,7 +217,7 @@ PARTS: dict[str, Callable[[Lab, dict[str, Any]], None]] = {
     "drains": measure_drains,
     "monitoring": measure_monitoring,
     "metrics": measure_metrics,
-    "switchover": brokers.measure,
+    "switchover": measure_brokers,
     "faults": measure_faults,
     "hosts": measure_hosts,
     # Last: it leaves another cluster behind.
@@ -279,7 +269,7 @@ def tables(results: dict[str, Any]) -> str:
     if results.get("tls"):
         text += "\n" + encryption.table(results["tls"])
     if results.get("faults"):
-        text += "\n" + report.fault_tables(results["faults"])
+        text += "\n" + faults.table(results["faults"])
     if results.get("problems"):
         text += "\nNot measured:\n" + "".join(f"- {part}: {why}\n" for part, why in results["problems"].items())
     return text
@@ -303,18 +293,18 @@ def main() -> int:
     try:
         if not options.keep:
             remove_lab()
-        faults.say("starting nine hosts")
+        progress("starting nine hosts")
         results["lab_seconds"] = start_lab(INVENTORY)
         lab = Lab(NAME, INVENTORY)
         if "runs" not in parts:
-            run_figures(faults.deploy(lab))
+            run_figures(deploy(lab))
         for part in parts:
-            faults.say(f"== {part}")
+            progress(f"== {part}")
             try:
                 PARTS[part](lab, results)
             except Exception as error:  # one part that fails must not cost the figures of the others
                 results["problems"][part] = str(error)[-1500:]
-                faults.say(f"{part}: {error}")
+                progress(f"{part}: {error}")
                 lab.heal()
             report.write("bench", results, tables(results))
     finally:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import report
-from lab import Lab
+from lab import report
+from lab.hosts import Lab
 
 FLAGS = ("redis_tls_enabled", "celery_app_broker_tls_enabled", "redis_exporter_broker_tls_enabled", "prometheus_redis_tls_enabled")
 FIGURES = ("tasks_per_second", "published_per_second")

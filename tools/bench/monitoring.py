@@ -1,18 +1,22 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What monitoring costs: series for each host, and CPU on a broker with and without anybody who asks it."""
+"""What monitoring costs: series for each host, CPU on a broker with and without anybody who asks it, and Celery's exporters."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any
 
-from lab import Lab
+from lab import metrics
+from lab.hosts import Lab
 
 ASKERS = "monitoring-prometheus celery-exporter celery-queue-exporter flower"
-SERVICES = ("monitoring-node-exporter", "redis-broker", "redis-broker-sentinel")
+SERVICES = ("monitoring-node-exporter.service", "redis-broker.service", "redis-broker-sentinel.service")
+CELERY_EXPORTERS = ("celery-exporter.service", "celery-queue-exporter.service")
 
 
 def query(lab: Lab, expression: str) -> list[dict[str, Any]]:
@@ -22,20 +26,19 @@ def query(lab: Lab, expression: str) -> list[dict[str, Any]]:
     return json.loads(lab.run(lab.group("monitoring")[0], f'python3 -c "{code}"'))["data"]["result"]
 
 
-def cpu_seconds(lab: Lab, host: str) -> dict[str, float]:
-    """CPU that the main process of each service has used, in user and in kernel mode."""
-    units = " ".join(f"{name}.service" for name in SERVICES)
-    lines = lab.run(host, f"for pid in $(systemctl show --property MainPID --value {units}); do cat /proc/$pid/stat; done").splitlines()
+def cpu_seconds(lab: Lab, host: str, units: Sequence[str]) -> dict[str, float]:
+    """CPU time in seconds that the main process of each unit has used, in user and in kernel mode."""
+    lines = lab.run(host, f"for pid in $(systemctl show --property MainPID --value {' '.join(units)}); do cat /proc/$pid/stat; done").splitlines()
     # The name of a program may hold blanks; the 14th and 15th field count clock ticks of a hundredth of a second.
     used = [sum(int(tick) for tick in line.rpartition(")")[2].split()[11:13]) / 100 for line in lines]
-    return dict(zip(SERVICES, used))
+    return dict(zip(units, used, strict=True))
 
 
 def percent(lab: Lab, host: str, seconds: int) -> dict[str, float]:
     """Share of one core that each service takes."""
-    before, started = cpu_seconds(lab, host), time.time()
+    before, started = cpu_seconds(lab, host, SERVICES), time.time()
     time.sleep(seconds)
-    after, passed = cpu_seconds(lab, host), time.time() - started
+    after, passed = cpu_seconds(lab, host, SERVICES), time.time() - started
     return {name: round((after[name] - before[name]) / passed * 100, 3) for name in SERVICES}
 
 
@@ -64,7 +67,25 @@ def measure(lab: Lab, seconds: int = 120) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    import sys
+def exporters(lab: Lab, seconds: float = 60, interval: float = 15) -> dict[str, Any]:
+    """Scrape Celery's exporters at the default interval; what that costs the master and the monitoring host, and how many series there are."""
+    host, master = lab.group("monitoring")[0], lab.sentinel_master()
 
-    print(json.dumps(measure(Lab(sys.argv[1], *sys.argv[2:])), indent=2))
+    def used() -> dict[str, float]:
+        return {**cpu_seconds(lab, master, ["redis-broker.service"]), **cpu_seconds(lab, host, CELERY_EXPORTERS)}
+
+    before, calls, begin = used(), commands(lab, master), time.time()
+    while time.time() - begin < seconds:
+        samples = metrics.scrape(lab, host)
+        time.sleep(interval)
+    took = time.time() - begin
+    return {
+        "cpu_percent": {unit.removesuffix(".service"): round(100 * (now - before[unit]) / took, 2) for unit, now in used().items()},
+        "series": len(samples.rows),
+        "redis_commands_per_second": round((commands(lab, master) - calls) / took, 1),
+    }
+
+
+def commands(lab: Lab, host: str) -> int:
+    """Commands that a broker has processed."""
+    return int(re.search(r"total_commands_processed:(\d+)", lab.redis(host, "info stats"))[1])

@@ -8,7 +8,7 @@ import shlex
 import time
 
 import pytest
-import worker_checks as checks
+from lab import workers
 
 testinfra_hosts = ["ansible://workers", "ansible://schedulers"]
 
@@ -28,7 +28,7 @@ print(json.dumps({"lock": redis.get("prod:redbeat::lock"), "left": redis.pttl("p
 
 def as_application(host, code: str) -> object:
     """Run Python code as the application's user and return what it prints."""
-    words = ["sudo", "-u", "celery", checks.PYTHON, "-P", "-c", code]
+    words = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", code]
     return json.loads(host.check_output(" ".join(shlex.quote(word) for word in words)).splitlines()[-1])
 
 
@@ -82,11 +82,11 @@ def test_no_secret_outside_of_the_environment_file(host):
 def test_the_launcher_is_replaced_by_celery(host):
     unit = "celery-beat.service" if "scheduler" in host.backend.get_hostname() else "celery-worker-*.service"
     for process in host.check_output(f"systemctl show --property MainPID --value '{unit}'").split():
-        assert checks.arguments(host, int(process))[1].endswith("/venv/bin/celery")
+        assert workers.arguments(host, int(process))[1].endswith("/venv/bin/celery")
 
 
 def test_exactly_one_scheduler_is_active(host):
-    checks.only_on(host, "scheduler-1")
+    workers.only_on(host, "scheduler-1")
     assert host.service("celery-beat").is_running
     assert host.service("celery-beat").is_enabled
     before = as_application(host, SCHEDULE)
@@ -99,19 +99,19 @@ def test_exactly_one_scheduler_is_active(host):
 
 
 def test_the_scheduler_is_sandboxed(host):
-    checks.only_on(host, "scheduler-1")
+    workers.only_on(host, "scheduler-1")
     # The exit code says whether the exposure is above the threshold, in tenths.
     host.check_output("systemd-analyze security --threshold=30 --no-pager celery-beat.service")
 
 
 def test_a_rotation_does_not_disturb_a_running_task(host):
-    checks.only_on(host, "cpu-1")
+    workers.only_on(host, "cpu-1")
     # Both hosts have two processes, so that four tasks reach this one as well.
-    checks.send(host, "proj.tasks.long", [12], "default", count=4, timeout=0)
+    workers.send(host, "proj.tasks.long", [12], "default", count=4, timeout=0)
     deadline = time.monotonic() + 30
     while not steps(host, "/var/log/celery/general.log") and time.monotonic() < deadline:
         time.sleep(0.5)
-    process = checks.main_process(host, "general")
+    process = workers.main_process(host, "general")
     host.check_output("sudo logrotate --force /etc/logrotate.d/celery")
     time.sleep(14)
     rotated = host.check_output("sudo sh -c 'ls -t /var/log/celery/general.log-* | head -1'")
@@ -120,5 +120,5 @@ def test_a_rotation_does_not_disturb_a_running_task(host):
     for number, seen in new.items():
         # The same process, and nothing lost between the two files.
         assert seen | old[number] == set(range(1, 13))
-    assert checks.main_process(host, "general") == process
+    assert workers.main_process(host, "general") == process
     assert host.check_output("sudo stat -c '%U %G %a' /var/log/celery/general.log") == "celery adm 640"

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import ROOT, run_playbook
+from lab import ROOT
+from lab.playbooks import run_playbook
 
 ADDED = "cpu-3"
 BROKERS, MONITORS = {"broker-1", "broker-2", "broker-3"}, {"monitor-1", "monitor-2"}

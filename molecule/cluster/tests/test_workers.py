@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import worker_checks as checks
+from lab import workers
 
 testinfra_hosts = ["ansible://workers"]
 
@@ -27,11 +27,11 @@ def test_each_node_runs_as_the_pools_say(host, nodes):
     assert sorted(unit.split()[0] for unit in units) == sorted(f"celery-worker-{node}.service" for node in nodes)
     cores = int(host.check_output("nproc"))
     for node, (queue, _task, _arguments, pool, concurrency) in nodes.items():
-        words = checks.arguments(host, checks.main_process(host, node))
-        assert checks.option(words, "--hostname") == f"{node}@{host.backend.get_hostname()}"
-        assert checks.option(words, "--queues") == queue
-        assert checks.option(words, "--pool") == pool
-        assert int(checks.option(words, "--concurrency")) == (concurrency or cores)
+        words = workers.arguments(host, workers.main_process(host, node))
+        assert workers.option(words, "--hostname") == f"{node}@{host.backend.get_hostname()}"
+        assert workers.option(words, "--queues") == queue
+        assert workers.option(words, "--pool") == pool
+        assert int(workers.option(words, "--concurrency")) == (concurrency or cores)
         assert host.service(f"celery-worker-{node}").is_enabled
 
 
@@ -39,13 +39,13 @@ def test_prefork_pools_have_as_many_children_as_the_host_has_cores(host, nodes):
     cores = int(host.check_output("nproc"))
     for node, (_queue, _task, _arguments, pool, concurrency) in nodes.items():
         if pool == "prefork":
-            children = host.check_output(f"pgrep --parent {checks.main_process(host, node)}").split()
+            children = host.check_output(f"pgrep --parent {workers.main_process(host, node)}").split()
             assert len(children) == (concurrency or cores)
 
 
 def test_tasks_of_each_queue_run_on_the_right_kind_of_worker(host, nodes):
     for node, (queue, task, arguments, _pool, _concurrency) in nodes.items():
-        answers = checks.send(host, task, arguments, queue, count=4)["answers"]
+        answers = workers.send(host, task, arguments, queue, count=4)["answers"]
         ran_on = {answer["node"] if isinstance(answer, dict) else answer for answer in answers}
         kind = host.backend.get_hostname().partition("-")[0]
         assert ran_on
@@ -54,7 +54,7 @@ def test_tasks_of_each_queue_run_on_the_right_kind_of_worker(host, nodes):
 
 def test_limits_reach_the_live_processes(host, nodes):
     for node in nodes:
-        checks.assert_limits(host, checks.main_process(host, node), 65536)
+        workers.assert_limits(host, workers.main_process(host, node), 65536)
 
 
 def test_units_are_sandboxed(host, nodes):
@@ -62,7 +62,7 @@ def test_units_are_sandboxed(host, nodes):
         report = host.run(f"sudo systemd-analyze security --no-pager celery-worker-{node}.service").stdout
         score = float(report.rsplit("celery-worker-", 1)[1].split(":")[1].split()[0])
         assert score <= 3.0
-        assert host.check_output(f"ps -o user= -p {checks.main_process(host, node)}").strip() == "celery"
+        assert host.check_output(f"ps -o user= -p {workers.main_process(host, node)}").strip() == "celery"
 
 
 def test_no_secret_is_in_a_unit_or_on_a_command_line(host, nodes):
@@ -70,4 +70,4 @@ def test_no_secret_is_in_a_unit_or_on_a_command_line(host, nodes):
     assert password
     for node in nodes:
         assert password not in host.check_output(f"sudo cat /etc/systemd/system/celery-worker-{node}.service")
-        assert password not in " ".join(checks.arguments(host, checks.main_process(host, node)))
+        assert password not in " ".join(workers.arguments(host, workers.main_process(host, node)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import report
+from lab import faults, report
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +11,6 @@ def results():
     """Filled by the tests in their order, written even when one of them fails."""
     collected: dict = {}
     yield collected
-    text = report.fault_tables(collected)
+    text = faults.table(collected)
     print("\n" + text)
     report.write("faults", collected, text)

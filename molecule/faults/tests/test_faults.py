@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import faults
 import pytest
+from lab import faults, playbooks
+from lab.load import QUEUE
 
 VARIABLES = Path(__file__).resolve().parents[1] / "vars.yml"
 
@@ -39,11 +40,11 @@ def assert_survived(result: dict) -> None:
 
 def test_short_timeouts_deployed(lab, results):
     """The shipped inventory with the shorter times of this scenario, and every worker at work with them."""
-    result = faults.deploy(lab, arguments=["--extra-vars", f"@{VARIABLES}", "--tags", "workers,schedulers"])
+    result = playbooks.deploy(lab, arguments=["--extra-vars", f"@{VARIABLES}", "--tags", "workers,schedulers"])
     assert result["exit_code"] == 0, result["output"]
-    lab.install_agent(faults.scheduler(lab))
-    assert faults.setting(lab, faults.scheduler(lab), "visibility_timeout") < 60
-    assert len(faults.consuming_nodes(lab)) == len(lab.group("workers_cpu"))
+    lab.install_agent(lab.scheduler)
+    assert lab.setting("visibility_timeout") < 60
+    assert len(lab.nodes_of(QUEUE)) == len(lab.group("workers_cpu"))
 
 
 def test_killed_master_host(lab, results):

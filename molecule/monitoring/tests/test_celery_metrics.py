@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import time
 
-import metrics
 import pytest
-from lab import wait_until
-from load import Load, Stream
+from lab import metrics
+from lab.hosts import wait_until
+from lab.load import Load, Stream
 
 QUEUE = "data_export"
 

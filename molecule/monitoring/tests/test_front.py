@@ -13,7 +13,7 @@ import ssl
 import urllib.parse
 
 import pytest
-from lab import wait_until
+from lab.hosts import wait_until
 
 FILES = "/etc/multinode-tls"
 # What may listen on the network of a monitoring host: ssh, the front, the mesh of the Alertmanagers, the node exporter.

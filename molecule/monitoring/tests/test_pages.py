@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from lab import ROOT, Lab, wait_until
-from load import Load, Stream
+from lab import ROOT
+from lab.hosts import Lab, wait_until
+from lab.load import Load, Stream
 
 DASHBOARDS = sorted((ROOT / "roles/grafana_dashboards/files/dashboards").glob("*.json"))
 QUERIES = json.loads((ROOT / "roles/prometheus/files/overview/queries.json").read_text())

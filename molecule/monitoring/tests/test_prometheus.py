@@ -18,7 +18,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from lab import Lab, wait_until
+from lab.hosts import Lab, wait_until
 
 QUEUE = "data_export"
 BACKLOG = 20

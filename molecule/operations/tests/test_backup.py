@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import brokers
-import faults
 import pytest
+from lab.load import NOOP, QUEUE
 
 COUNT = 1200
 
@@ -23,19 +22,19 @@ def schedulers(lab, verb: str) -> None:
 
 
 def queued(lab) -> list[str]:
-    return lab.ask(faults.scheduler(lab), "settle", faults.QUEUE, "--seconds", "1")["queued"]
+    return lab.settle([QUEUE], 1)["queued"]
 
 
 @pytest.fixture(scope="module")
 def waiting(lab):
     """Tasks that wait, because nobody consumes their queue."""
-    sender = faults.scheduler(lab)
+    sender = lab.scheduler
     lab.install_agent(sender)
-    nodes = faults.consuming_nodes(lab)
+    nodes = lab.nodes_of(QUEUE)
     schedulers(lab, "stop")
     services(lab, "stop", nodes)
     sent = lab.agent(
-        sender, "send", "--task", faults.NOOP, "--queue", faults.QUEUE, "--rate", "100000", "--catch-up", "--count", str(COUNT), "--seconds", "120"
+        sender, "send", "--task", NOOP, "--queue", QUEUE, "--rate", "100000", "--catch-up", "--count", str(COUNT), "--seconds", "120"
     ).wait(180)
     ids = {record["id"] for record in sent if "id" in record and "error" not in record}
     yield ids
@@ -47,30 +46,30 @@ def waiting(lab):
 def dump(lab, waiting, tmp_path_factory) -> Path:
     """A dump of them on the control machine."""
     folder = tmp_path_factory.mktemp("dumps")
-    brokers.play(lab, "backup", redis_backup_fetch_directory=str(folder))
+    lab.playbook("playbooks/ops/backup.yml", redis_backup_fetch_directory=str(folder))
     (path,) = folder.glob("*.rdb")
     return path
 
 
 def test_a_restore_refuses_a_live_queue(lab, waiting, dump):
     assert len(waiting) == COUNT
-    done = brokers.play(lab, "restore", check=False, redis_backup_restore_file=str(dump))
+    done = lab.playbook("playbooks/ops/restore.yml", check=False, redis_backup_restore_file=str(dump))
     assert done.returncode != 0
-    assert f":{faults.QUEUE} ({COUNT}). Let them be consumed" in " ".join(done.stdout.split()), done.stdout[-3000:]
+    assert f":{QUEUE} ({COUNT}). Let them be consumed" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert Counter(queued(lab)) == Counter(waiting)
 
 
 def test_every_waiting_task_comes_back_and_is_executed(lab, waiting, dump):
     lab.redis(lab.sentinel_master(), "flushall")
     assert queued(lab) == []
-    brokers.play(lab, "restore", redis_backup_restore_file=str(dump))
+    lab.playbook("playbooks/ops/restore.yml", redis_backup_restore_file=str(dump))
     assert Counter(queued(lab)) == Counter(waiting)
 
 
 def test_the_work_goes_on(lab, waiting):
     for host in lab.group("workers"):
         lab.run(host, "systemctl start 'celery-worker-*.service' --all", check=False)
-    left = faults.settle(lab, faults.scheduler(lab), 120)
+    left = lab.settle([QUEUE], 120)
     assert left["queued"] == [] and left["unacked"] == []
     times = Counter(one.task_id for one in lab.executions() if one.task_id in waiting)
     assert set(times.values()) == {1} and len(times) == COUNT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from lab import wait_until
+from lab.hosts import wait_until
 
 CONFIG = "/etc/celery/proj/celeryconfig.py"
 ENVIRONMENT = "/etc/celery/proj/environment"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import drains
 import pytest
-import report
-from lab import wait_until
+from lab import drains, report
+from lab.hosts import wait_until
 
 
 @pytest.fixture(scope="module")

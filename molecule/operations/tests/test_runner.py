@@ -16,9 +16,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from lab import ROOT, run_playbook
+from lab import ROOT
+from lab.playbooks import run_playbook
 
-TEMPLATES = {entry["verb"]: entry for entry in json.loads((ROOT / "extensions/awx/job_templates.json").read_text())}
+TEMPLATES = {entry["verb"]: entry for entry in json.loads((ROOT / "roles/awx_job_templates/files/job_templates.json").read_text())}
 
 
 def answers(verb: str, **given) -> dict:

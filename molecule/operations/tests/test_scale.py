@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import drains
 import pytest
-import report
-from lab import wait_until
-from load import Load
+from lab import drains, report
+from lab.hosts import wait_until
+from lab.load import Load
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import brokers
 import pytest
-import report
+from lab import brokers, report
 
 # Machines are noisy: what is aimed at is shown in the report as met or not.
 GAP_SECONDS = 20
@@ -29,7 +28,7 @@ def assert_nothing_noticed(result: dict) -> None:
 
 def test_an_unknown_host_is_refused_before_anything_changes(lab):
     before = lab.sentinel_master()
-    done = brokers.play(lab, "failover", check=False, redis_failover_to="no-such-host")
+    done = lab.playbook("playbooks/ops/failover.yml", check=False, redis_failover_to="no-such-host")
     assert done.returncode != 0
     assert "no such broker" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert "changed=1" not in done.stdout
@@ -37,7 +36,7 @@ def test_an_unknown_host_is_refused_before_anything_changes(lab):
 
 
 def test_an_even_number_of_brokers_is_refused(lab):
-    done = brokers.play(lab, "remove_brokers", check=False, redis_remove_hosts=lab.group("brokers")[:1])
+    done = lab.playbook("playbooks/ops/remove_brokers.yml", check=False, redis_remove_hosts=lab.group("brokers")[:1])
     assert done.returncode != 0
     assert "an odd number of at least three stays" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert all(lab.master_seen_by(host) for host in lab.group("brokers"))
@@ -59,6 +58,6 @@ def test_a_restart_of_every_broker_under_load(lab, results):
 def test_what_is_up_to_date_is_not_restarted(lab):
     before = brokers.process_ids(lab)
     host = next(host for host in before if host != lab.sentinel_master())
-    done = brokers.play(lab, "update_brokers", "--limit", host, redis_update_packages=False)
+    done = lab.playbook("playbooks/ops/update_brokers.yml", "--limit", host, redis_update_packages=False)
     assert done.stdout.count("changed=0") == done.stdout.count("failed=0") == 1, done.stdout[-2000:]
     assert brokers.process_ids(lab) == before

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import shutil
 
-import faults
 import pytest
-import report
-import updates
-from lab import ROOT, wait_until
-from load import Load, Stream
+from lab import ROOT, playbooks, report, updates
+from lab.hosts import wait_until
+from lab.load import NOOP, QUEUE, Load, Stream
 
 SHIPPED, NEXT = "1.0.0", "2.0.0"
 PROJECT = ROOT / "examples" / "proj"
@@ -100,7 +98,7 @@ def spoil(project, text: str, name: str = "celery.py") -> None:
 )
 def test_bad_input_is_refused_before_anything_changes(lab, playbook, variables, message):
     # The inventory itself is checked by other tests.
-    said = updates.play(lab, playbook, "--skip-tags", "always", check=False, **variables)
+    said = playbooks.output(lab, f"playbooks/ops/{playbook}.yml", "--skip-tags", "always", fails=True, **variables)
     assert message in said
     assert "changed=1" not in said
     assert set(releases(lab).values()) == {SHIPPED}
@@ -141,8 +139,8 @@ def test_a_bad_release_is_stopped_before_the_first_batch(lab, project, text, mes
     spoil(project, text)
     one = lab.group("workers")[0]
     version = f"bad_{request.node.callspec.id}"
-    said = updates.play(lab, "rolling_update", "--skip-tags", "always", "--limit", one, check=False,
-                        celery_update_version=version, celery_app_source=str(project))
+    said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
+                            celery_update_version=version, celery_app_source=str(project))
     assert message in said
     assert (updates.current(lab, one), updates.running(lab, one)) == (SHIPPED, {SHIPPED})
 
@@ -152,15 +150,15 @@ def test_a_release_that_does_not_know_a_waiting_task_is_stopped(lab, project):
     path.write_text(path.read_text().replace("def noop():", "def nothing():"))
     one = lab.group("workers")[0]
     # While nobody consumes the queue the tasks wait.
-    services(lab, "stop", consuming := faults.consuming_nodes(lab))
+    services(lab, "stop", consuming := lab.nodes_of(QUEUE))
     try:
-        with Load(lab, [Stream(faults.NOOP, [], faults.QUEUE, 50, 7)]) as load:
+        with Load(lab, [Stream(NOOP, [], QUEUE, 50, 7)]) as load:
             wait_until(lambda: load.accepted() == 7, 30)
-            said = updates.play(lab, "rolling_update", "--skip-tags", "always", "--limit", one, check=False,
-                                celery_update_version="bad_forgetful", celery_app_source=str(project))
+            said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
+                                    celery_update_version="bad_forgetful", celery_app_source=str(project))
     finally:
         services(lab, "start", consuming)
-    assert "does not know tasks that wait" in said and f"{faults.QUEUE}: {faults.NOOP} (7)" in said
+    assert "does not know tasks that wait" in said and f"{QUEUE}: {NOOP} (7)" in said
     assert updates.current(lab, one) == SHIPPED
     result = load.result()
     assert (result["lost"], result["failed"], result["executed"]) == (0, 0, 7)
@@ -173,9 +171,9 @@ def test_a_batch_that_fails_goes_back_and_the_rest_is_untouched(lab, project):
     processes = "systemctl show --property=Id,MainPID 'celery-worker-*'"
     before = lab.run(second, processes)
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 10), Stream("proj.tasks.sleep", [0.5], "data_export", 2)]) as load:
-        said = updates.play(lab, "rolling_update", "--skip-tags", "always", "--limit", "workers_cpu", check=False,
-                            celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
-                            celery_update_rollback_on_failure=True)
+        said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", "workers_cpu", fails=True,
+                                celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
+                                celery_update_rollback_on_failure=True)
     assert f"video@{first} did not execute its canary" in said and "The batch went back" in said
     assert (updates.current(lab, first), updates.running(lab, first)) == (SHIPPED, {SHIPPED})
     assert lab.run(second, processes) == before

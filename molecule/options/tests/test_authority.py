@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-import report
-from load import Load, Stream
+from lab import report
+from lab.load import Load, Stream
 
 FILES = "/etc/multinode-tls"
 # What a thief copied from a broker before.

@@ -9,12 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import faults
 import pytest
-import report
-import updates
-from lab import ROOT, wait_until
-from load import Load, Stream
+from lab import ROOT, playbooks, report, updates
+from lab.hosts import wait_until
+from lab.load import Load, Stream
 
 NAMES = ("vault_environment_password", "vault_redis_admin_password")
 STREAMS = [
@@ -52,8 +50,9 @@ def rotate(lab, check: bool, **variables) -> str:
     assert encrypted(lab)
     try:
         # The age that a password must have would let a repeated test prove nothing. Two hosts at once may be of two environments.
-        return updates.play(lab, "rotate_credentials", check=check, credentials_names=",".join(NAMES), credentials_path=str(vault(lab)),
-                            credentials_minimum_age_hours=0, celery_update_batch="50%", **variables)
+        return playbooks.output(lab, "playbooks/ops/rotate_credentials.yml", fails=not check,
+                                credentials_names=",".join(NAMES), credentials_path=str(vault(lab)),
+                                credentials_minimum_age_hours=0, celery_update_batch="50%", **variables)
     finally:
         lab.reload()
         assert encrypted(lab)
@@ -123,7 +122,7 @@ def test_passwords_change_under_load(lab, thief):
     thief(*next(iter(former.items())))
     # The sender has the former password in its memory, and nothing restarts it: that password must stay valid until it is gone.
     said, first = under_load(lab, check=False)
-    assert "The former password stays valid" in said and f"{lab.address(faults.scheduler(lab))}:" in said, said[-3000:]
+    assert "The former password stays valid" in said and f"{lab.address(lab.scheduler)}:" in said, said[-3000:]
     assert connected(lab)
     new, restarted = passwords(lab), workers(lab)
     for user, password in former.items():

@@ -8,8 +8,8 @@ import shlex
 
 import pytest
 import testinfra
-import worker_checks as checks
-from lab import run_playbook
+from lab import workers
+from lab.playbooks import run_playbook
 
 COMMON, SENSITIVE, NODE = "test-1", "test-4", "sensitive@test-4"
 # Sends a task as the configuration under a directory says, then tries what only a worker may do.
@@ -41,7 +41,7 @@ def machine(name: str) -> testinfra.host.Host:
 
 def test_it_runs_as_a_user_of_its_own():
     host = machine(SENSITIVE)
-    process = checks.main_process(host, "sensitive")
+    process = workers.main_process(host, "sensitive")
     assert host.check_output(f"ps -o user:20= -p {process}").strip() == "celery_sensitive"
     assert host.run("id celery").rc != 0
     assert host.check_output("sudo stat -c '%U %G %a' /etc/celery/proj/environment") == "root celery_sensitive 640"
@@ -67,7 +67,7 @@ def test_remote_control_reaches_the_workers_of_one_environment(name, user, seen,
 def test_a_sender_puts_tasks_into_the_queue_and_reads_nothing():
     run_playbook("molecule/options/sender.yml")
     host = machine(COMMON)
-    words = ["sudo", "-u", "celery", checks.PYTHON, "-P", "-c", SENDER]
+    words = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", SENDER]
     answers = json.loads(host.check_output(" ".join(shlex.quote(word) for word in words)).splitlines()[-1])
     sent = answers.pop("sent")
     machine(SENSITIVE).check_output(f"timeout 30 sh -c 'until sudo grep -q \"{sent}.* succeeded\" /var/log/celery/sensitive.log; do sleep 0.3; done'")

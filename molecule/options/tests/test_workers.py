@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import worker_checks as checks
-from lab import ROOT, run_playbook
+from lab import ROOT, workers
+from lab.playbooks import run_playbook
 
 testinfra_hosts = ["ansible://test-1"]
 NODES = ["video", "video-2", "general", "export", "export-2", "leaving"]
@@ -52,7 +52,7 @@ def result(host, identity, timeout):
         "app = Celery('tests'); app.config_from_object('celeryconfig')\n"
         f"print(app.AsyncResult('{identity}').get(timeout={timeout})['node'])"
     )
-    return host.check_output(f"sudo -u celery {checks.PYTHON} -P -c {shlex.quote(code)}").strip()
+    return host.check_output(f"sudo -u celery {workers.PYTHON} -P -c {shlex.quote(code)}").strip()
 
 
 @pytest.fixture(name="supervised", scope="module", autouse=True)
@@ -65,11 +65,11 @@ def _supervised():
 def test_supervisor_runs_each_process_under_its_own_name(host):
     names = []
     for node in NODES:
-        process = checks.supervised_process(host, node)
-        names.append(checks.option(checks.arguments(host, process), "--hostname"))
-        checks.assert_limits(host, process, 8192)
+        process = workers.supervised_process(host, node)
+        names.append(workers.option(workers.arguments(host, process), "--hostname"))
+        workers.assert_limits(host, process, 8192)
     assert names == [f"{node}@test-1" for node in NODES]
-    environment = host.check_output(f"sudo cat /proc/{checks.supervised_process(host, 'video')}/environ").split("\0")
+    environment = host.check_output(f"sudo cat /proc/{workers.supervised_process(host, 'video')}/environ").split("\0")
     assert 'MARK=a "b" %h' in environment
 
 
@@ -86,7 +86,7 @@ def test_a_second_run_changes_nothing(host):
 @pytest.mark.parametrize("kind", ["finishes", "goes_back"])
 def test_a_stop_during_a_task_loses_nothing(host, kind):
     # 4 s is within the drain of 8 s, 14 s is not: then the task runs again after the start.
-    (identity,) = checks.send(host, "proj.tasks.long", [4 if kind == "finishes" else 14], "leaving", timeout=0)["ids"]
+    (identity,) = workers.send(host, "proj.tasks.long", [4 if kind == "finishes" else 14], "leaving", timeout=0)["ids"]
     host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
     host.check_output("sudo supervisorctl stop celery-worker-leaving")
     if kind == "finishes":
@@ -96,7 +96,7 @@ def test_a_stop_during_a_task_loses_nothing(host, kind):
 
 
 def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
-    (identity,) = checks.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
+    (identity,) = workers.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
     host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
     said = drain("state=drained app_name=proj timeout_seconds=3")
     assert f"leaving: given back: proj.tasks.long[{identity}]" in said
@@ -111,7 +111,7 @@ def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
 
 
 def test_changing_the_manager_moves_nodes_and_drains_those_not_wanted(host):
-    (identity,) = checks.send(host, "proj.tasks.long", [5], "leaving", timeout=0)["ids"]
+    (identity,) = workers.send(host, "proj.tasks.long", [5], "leaving", timeout=0)["ids"]
     host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
     converge(celery_worker_manager="systemd", **PLAIN, **FAST)
     assert result(host, identity, 1) == "leaving@test-1"
@@ -119,15 +119,15 @@ def test_changing_the_manager_moves_nodes_and_drains_those_not_wanted(host):
     assert host.run("ls /etc/supervisor/conf.d/celery-worker-*").rc != 0
     for node in NODES[:-1]:
         assert host.service(f"celery-worker-{node}").is_running
-        checks.assert_limits(host, checks.main_process(host, node), 8192)
+        workers.assert_limits(host, workers.main_process(host, node), 8192)
     assert not host.file("/etc/systemd/system/celery-worker-leaving.service").exists
 
 
 def test_systemd_stop_of_each_kind_gives_running_tasks_back(host):
     queues = {"video": "video_processing", "export": "data_export", "general": "default"}
     for node, queue in queues.items():
-        before = checks.main_process(host, node)
+        before = workers.main_process(host, node)
         host.check_output(f"sudo systemctl restart celery-worker-{node}")
-        assert checks.main_process(host, node) != before
+        assert workers.main_process(host, node) != before
         assert host.check_output(f"systemctl show --property Result --value celery-worker-{node}") == "success"
-        assert checks.send(host, "multinode.canary", [], queue)["answers"]
+        assert workers.send(host, "multinode.canary", [], queue)["answers"]

@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from lab import Lab, wait_until
+from lab.hosts import Lab, wait_until
 
 TABLE = "inet multinode_celery"
 RULES = "/etc/multinode-firewall/rules.nft"

@@ -17,7 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from lab import ROOT, Lab, run_playbook
+from lab import ROOT
+from lab.hosts import Lab
+from lab.playbooks import run_playbook
 
 PLANTED = "planted"
 KEY = "/etc/multinode-tls/host.key"

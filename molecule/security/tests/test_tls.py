@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pytest
-from lab import wait_until
-from load import Load, Stream
+from lab.hosts import wait_until
+from lab.load import Load, Stream
 
 FILES = "/etc/multinode-tls"
 # A certificate of an authority that nobody here trusts lies there while the tests run.
@@ -21,7 +21,7 @@ REDIS_PORT, SENTINEL_PORT = 6380, 26379
 # What a worker may wait for while a certificate is replaced; nothing has to be elected.
 GAP_SECONDS = 10
 # Runs on a host: what each port answers to a client without TLS, without a certificate, with a strange one, and with the host's.
-KNOCK = """
+CONNECT = """
 import json, socket, ssl, sys
 
 def answer(address, port, certificate, key):
@@ -240,7 +240,7 @@ def test_brokers_listen_on_no_other_port(lab):
 
 def test_only_a_certificate_of_the_cluster_is_let_in(lab, worker):
     places = [[lab.address(host), port] for host in lab.group("brokers") for port in (REDIS_PORT, SENTINEL_PORT)]
-    answers = {(address, port, client): answer for address, port, client, answer in run(lab, worker, KNOCK, places)}
+    answers = {(address, port, client): answer for address, port, client, answer in run(lab, worker, CONNECT, places)}
     assert len(answers) == 4 * len(places)
     for (address, port, client), answer in answers.items():
         # Let in, and asked for a password next.
@@ -252,7 +252,7 @@ def test_only_a_certificate_of_the_cluster_is_let_in(lab, worker):
 
 def test_the_plain_port_is_closed(lab, worker):
     places = [[lab.address(host), 6379] for host in lab.group("brokers")]
-    for address, port, client, answer in run(lab, worker, KNOCK, places):
+    for address, port, client, answer in run(lab, worker, CONNECT, places):
         assert "refused" in answer.lower() or "timed out" in answer.lower(), (address, port, client, answer)
 
 

@@ -7,7 +7,8 @@ import socket
 import ssl
 import subprocess
 
-from lab import ROOT, run_playbook
+from lab import ROOT
+from lab.playbooks import run_playbook
 
 testinfra_hosts = ["ansible://workers"]
 LAB = ROOT / ".lab" / "single"

@@ -11,8 +11,8 @@ import sys
 import threading
 
 import pytest
-import worker_checks as checks
-from lab import ROOT, run_playbook
+from lab import ROOT, workers
+from lab.playbooks import run_playbook
 from packaging.utils import parse_wheel_filename
 
 testinfra_hosts = ["ansible://workers"]
@@ -29,8 +29,8 @@ def deploy(version: str, **variables: object) -> str:
 def assert_runs(host, version: str) -> None:
     """Expect a task of the application from a worker of this release."""
     assert host.check_output("readlink /opt/celery/proj/current") == f"releases/{version}"
-    assert f"/releases/{version}/" in checks.arguments(host, checks.main_process(host, "general"))[0]
-    assert checks.send(host, "proj.tasks.long", [0.5], "default")["answers"][0]["node"].startswith("general@")
+    assert f"/releases/{version}/" in workers.arguments(host, workers.main_process(host, "general"))[0]
+    assert workers.send(host, "proj.tasks.long", [0.5], "default")["answers"][0]["node"].startswith("general@")
 
 
 @pytest.fixture(name="example", scope="module")

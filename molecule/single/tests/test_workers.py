@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import worker_checks as checks
+from lab import workers
 
 testinfra_hosts = ["ansible://workers"]
 QUEUES = {"video": "video_processing", "general": "default", "export": "data_export"}
@@ -11,14 +11,14 @@ QUEUES = {"video": "video_processing", "general": "default", "export": "data_exp
 def test_every_queue_is_served_by_its_pool(host):
     name = host.backend.get_hostname()
     for node, queue in QUEUES.items():
-        assert checks.send(host, "multinode.canary", [], queue)["answers"] == [f"{node}@{name}"]
+        assert workers.send(host, "multinode.canary", [], queue)["answers"] == [f"{node}@{name}"]
 
 
 def test_a_worker_that_is_killed_comes_back(host):
-    before = checks.main_process(host, "video")
+    before = workers.main_process(host, "video")
     host.check_output(f"sudo kill -KILL {before}")
     host.check_output(
         "timeout 60 sh -c 'until [ $(systemctl show -P MainPID celery-worker-video) -gt 1 ]"
         f" && [ $(systemctl show -P MainPID celery-worker-video) -ne {before} ]; do sleep 0.5; done'"
     )
-    assert checks.send(host, "multinode.canary", [], "video_processing")["answers"]
+    assert workers.send(host, "multinode.canary", [], "video_processing")["answers"]

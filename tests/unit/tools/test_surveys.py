@@ -7,23 +7,60 @@ from __future__ import annotations
 
 import json
 import pathlib
-import sys
+import re
 
 import pytest
+import surveys
+import yaml
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(CHECKOUT / "tools"))
-
-import surveys
-
+SURVEYS = yaml.safe_load(surveys.SURVEYS.read_text())
 TEMPLATES = json.loads(surveys.render())
+INPUTS = surveys.inputs()
 TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
+# An extra variable that the comment of a playbook shows: -e name=value or -e '{name: value}', with or without quotes.
+SHOWN = re.compile(r"""(?<!\S)-e '?\{?"?(\w+)""")
 
 
-def test_every_playbook_has_a_template() -> None:
-    ops = {path.stem for path in CHECKOUT.glob("playbooks/ops/*.yml")} - set(surveys.LEFT_OUT)
-    assert {entry["verb"] for entry in TEMPLATES} == ops | set(surveys.DEPLOYING)
-    assert all((CHECKOUT / entry["playbook"]).is_file() and entry["description"] for entry in TEMPLATES)
+def shown(path: pathlib.Path) -> set[str]:
+    """The inputs that the comments of a playbook show."""
+    comments = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    return set(SHOWN.findall(comments)) & {*INPUTS, *(name for play in surveys.load(path) for name in play.get("vars") or {})}
+
+
+def test_every_playbook_has_an_entry() -> None:
+    listed = [entry["playbook"] for entry in SURVEYS["templates"]] + SURVEYS["without_template"]
+    there = {str(path.relative_to(CHECKOUT)) for path in [*CHECKOUT.glob("playbooks/*.yml"), *CHECKOUT.glob("playbooks/ops/*.yml")]}
+    # Every other playbook imports it.
+    assert sorted(listed) == sorted(there - {"playbooks/preflight.yml"})
+    assert all(set(entry) == {"playbook", "description", "questions"} and entry["description"] for entry in SURVEYS["templates"])
+
+
+def test_the_file_is_written_from_the_entries() -> None:
+    assert surveys.OUTPUT.read_text() == surveys.render(), "run `make docs`"
+
+
+def test_comments_show_what_is_asked() -> None:
+    found = {entry["playbook"]: shown(CHECKOUT / entry["playbook"]) for entry in TEMPLATES}
+    assert sum(map(len, found.values())) >= 20, "the comments are written in another way than this test expects"
+    for entry in TEMPLATES:
+        asked = {question["variable"] for question in entry["survey"]["spec"]}
+        assert asked == found[entry["playbook"]], entry["playbook"]
+
+
+@pytest.mark.parametrize(
+    ("questions", "missing"),
+    [(["no_such_input"], "no_such_input"), ([{"no_such_variable": "Words."}], "no_such_variable"), ([{"verify_nodes": "Words."}, "mistyped"], "mistyped")],
+)
+def test_an_entry_that_asks_for_no_input_is_refused(questions: list, missing: str) -> None:
+    with pytest.raises(SystemExit, match=f"playbooks/ops/verify.yml has no input '{missing}'"):
+        surveys.template({"playbook": "playbooks/ops/verify.yml", "description": "Verify.", "questions": questions}, INPUTS)
+
+
+def test_a_variable_of_a_play_has_the_default_and_the_type_that_it_has_there() -> None:
+    playbook = [{"name": "first"}, {"name": "second", "vars": {"seconds": 30, "everywhere": False}}]
+    assert surveys.of_a_play("seconds", "Words.", playbook) == {"type": "int", "description": "Words. Without an answer: 30."}
+    assert surveys.of_a_play("everywhere", "Words.", playbook) == {"type": "bool", "description": "Words. Without an answer: false."}
 
 
 @pytest.mark.parametrize("entry", TEMPLATES, ids=lambda entry: entry["verb"])
@@ -52,8 +89,3 @@ def test_question_of_an_input(option: dict, kind: str, words: str) -> None:
     question = surveys.question("role_input", option)
     assert question["type"] == kind and words in question["question_description"]
     assert question["required"] == bool(option.get("required"))
-
-
-def test_only_inputs_shown_with_extra_vars_are_asked() -> None:
-    text = "---\n# Does it, with role_other of the inventory.\n#   -e role_one=1 -e '{role_two: [a]}'   words\n- name: x\n"
-    assert surveys.SHOWN.findall(surveys.comments(text)) == ["role_one", "role_two"]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.multinode.celery.plugins.module_utils import limits
+from ansible_collections.multinode.celery.plugins.module_utils import _limits as limits
 
 LIMITS = """Limit                     Soft Limit           Hard Limit           Units
 Max processes             95991                95991                processes

@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from accounting import account, parse_records
-from lab import ROOT, Lab, wait_until
+from lab import report
+from lab.accounting import account, parse_log, parse_records
+from lab.hosts import Lab, progress, wait_until
+from lab.load import NOOP, QUEUE
+from lab.playbooks import deploy
 
 RATE = 100
-QUEUE = "default"
-NOOP = "proj.tasks.noop"
 SLEEP = "proj.tasks.sleep"
 # What the design aims at, in seconds; tests assert wider bounds because machines are noisy.
 AIM_GAP = {"kill": 8, "partition": 8, "hang": 15}
@@ -32,27 +29,8 @@ _KINDS = {
 }
 
 
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def setting(lab: Lab, host: str, name: str) -> Any:
-    """A setting of the configuration module as deployed, so that tests follow what was rendered."""
-    return lab.ask(host, "setting", name)["value"]
-
-
-def consuming_nodes(lab: Lab) -> list[str]:
-    return sorted(name for name, queues in lab.ask(scheduler(lab), "nodes")["nodes"].items() if QUEUE in queues)
-
-
-def scheduler(lab: Lab) -> str:
-    return lab.group("schedulers")[0]
-
-
 def recent_executions(lab: Lab, nodes: list[str], since: float) -> int:
     """Of the nodes, how many executed something after a moment; reads the last lines of each log only."""
-    from accounting import parse_log
-
     busy = 0
     for node in nodes:
         name, host = node.split("@")
@@ -61,20 +39,16 @@ def recent_executions(lab: Lab, nodes: list[str], since: float) -> int:
     return busy
 
 
-def settle(lab: Lab, sender: str, seconds: float) -> dict[str, Any]:
-    return lab.ask(sender, "settle", QUEUE, "--seconds", str(seconds), seconds=seconds + 60)
-
-
 def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound: float = 60) -> dict[str, Any]:
     """Break the master's host under load, wait for the work to go on, bring the host back under load."""
     strike, mend = _KINDS[kind]
-    sender_host = scheduler(lab)
+    sender_host = lab.scheduler
     lab.install_agent(sender_host)
-    nodes = consuming_nodes(lab)
-    visibility = setting(lab, sender_host, "visibility_timeout")
+    nodes = lab.nodes_of(QUEUE)
+    visibility = lab.setting("visibility_timeout")
     master = lab.sentinel_master()
     others = [host for host in lab.group("brokers") if host != master]
-    say(f"{kind}: the master is {master}, {len(nodes)} nodes consume {QUEUE}; sending {RATE} tasks/s")
+    progress(f"{kind}: the master is {master}, {len(nodes)} nodes consume {QUEUE}; sending {RATE} tasks/s")
 
     sender = lab.agent(
         sender_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(RATE), "--until-closed",
@@ -89,11 +63,11 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
     elected = wait_until(
         lambda: any(lab.master_seen_by(host) not in ("", lab.address(master)) for host in others), bound, 0.2
     )
-    say(f"{kind}: a new master after {elected and round(elected, 1)} s")
+    progress(f"{kind}: a new master after {elected and round(elected, 1)} s")
     resumed = wait_until(
         lambda: recent_executions(lab, nodes, max(fault_at + 3, time.time() - 3)) == len(nodes), bound, 0.5
     )
-    say(f"{kind}: every node works again" if resumed is not None else f"{kind}: not every node works again after {bound} s")
+    progress(f"{kind}: every node works again" if resumed is not None else f"{kind}: not every node works again after {bound} s")
     time.sleep(4)
 
     # The old master is watched from before it is back until it is a replica: it must not take one write.
@@ -102,7 +76,7 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
     healed_at = time.time()
     mend(lab, master)
     joined = wait_until(lambda: lab.is_replica(master), 75)
-    say(f"{kind}: the old master is a replica after {joined and round(joined, 1)} s")
+    progress(f"{kind}: the old master is a replica after {joined and round(joined, 1)} s")
     time.sleep(max(2.0, after - (time.time() - healed_at)))
     sender.close()
     probe.close()
@@ -110,7 +84,7 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
     attempts = Counter(record["outcome"] for record in probe.wait(30) if "outcome" in record)
 
     # What a failover left unacknowledged comes back after the visibility timeout; the rest is done at once.
-    left = settle(lab, sender_host, visibility + 2 * SWEEP + 10)
+    left = lab.settle([QUEUE], visibility + 2 * SWEEP + 10)
     sends, summary = parse_records(sender.lines)
     waiting = (left.get("queued") or []) + (left.get("unacked") or [])
     result = {
@@ -132,7 +106,7 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
     }
     result["aim_gap_met"] = result["execution_gap_seconds"] <= AIM_GAP[kind]
     result["aim_lost_met"] = result["lost"] == 0
-    say(summary_line(result))
+    progress(summary_line(result))
     return result
 
 
@@ -144,12 +118,12 @@ def summary_line(result: dict[str, Any]) -> str:
 
 def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
     """Kill a worker's host while it runs long tasks; count who executed them in the end, and when."""
-    sender_host = scheduler(lab)
+    sender_host = lab.scheduler
     lab.install_agent(sender_host)
-    visibility = setting(lab, sender_host, "visibility_timeout")
-    nodes = consuming_nodes(lab)
+    visibility = lab.setting("visibility_timeout")
+    nodes = lab.nodes_of(QUEUE)
     victim = nodes[0].split("@")[1]
-    say(f"worker: {count} tasks of {seconds} s to {', '.join(nodes)}; {victim} will be killed")
+    progress(f"worker: {count} tasks of {seconds} s to {', '.join(nodes)}; {victim} will be killed")
     sender = lab.agent(
         sender_host, "send", "--task", SLEEP, "--args", json.dumps([seconds]), "--queue", QUEUE, "--rate", "20",
         "--count", str(count), "--seconds", "10",
@@ -181,8 +155,8 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
         waits += [min(again) - first] if again else []
 
     lab.start(victim)
-    back = wait_until(lambda: all(node in consuming_nodes(lab) for node in nodes), 90, 2)
-    left = settle(lab, sender_host, visibility + 2 * SWEEP + seconds)
+    back = wait_until(lambda: all(node in lab.nodes_of(QUEUE) for node in nodes), 90, 2)
+    left = lab.settle([QUEUE], visibility + 2 * SWEEP + seconds)
     waiting = (left.get("queued") or []) + (left.get("unacked") or [])
     result = {
         "fault": "worker",
@@ -199,38 +173,7 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
         result.pop(name, None)
     result["aim_redelivery_met"] = bool(waits) and len(waits) == len(held) and max(waits) <= visibility + SWEEP + 5
     result["aim_lost_met"] = result["lost"] == 0
-    say(f"worker: held {len(held)}, redelivered after {result['redelivered_after_seconds']} s, lost {result['lost']}, doubled {result['doubled']}")
-    return result
-
-
-def deploy(lab: Lab, playbook: str = "site.yml", arguments: list[str] | None = None) -> dict[str, Any]:
-    """Run a playbook against the lab and count what it did; its output is shown when it fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "runs.json"
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callback")),
-            "ANSIBLE_CALLBACKS_ENABLED": "module_runs",
-            "MODULE_RUNS_FILE": str(report),
-        }
-        # The molecule process that may run this has settings of its own for Ansible.
-        for name in ("ANSIBLE_INVENTORY", "ANSIBLE_ROLES_PATH", "ANSIBLE_FORCE_COLOR"):
-            environment.pop(name, None)
-        started = time.time()
-        done = subprocess.run(
-            [str(ROOT / ".venv/bin/ansible-playbook"), playbook, *lab.inventories, *(arguments or [])],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-        )
-        result: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
-        result["seconds"] = round(time.time() - started, 1)
-        result["exit_code"] = done.returncode
-        if done.returncode:
-            result["output"] = (done.stdout + done.stderr)[-6000:]
-    recap = result.get("recap", {})
-    result["hosts"] = len(recap)
-    result["changed"] = sum(host["changed"] for host in recap.values())
-    result["failed"] = sum(host["failures"] + host["unreachable"] for host in recap.values())
+    progress(f"worker: held {len(held)}, redelivered after {result['redelivered_after_seconds']} s, lost {result['lost']}, doubled {result['doubled']}")
     return result
 
 
@@ -239,8 +182,41 @@ def rerun(lab: Lab, arguments: list[str] | None = None) -> dict[str, Any]:
     before = lab.sentinel_master()
     result = deploy(lab, arguments=arguments)
     result["master_before"], result["master_after"] = before, lab.sentinel_master()
-    say(f"site.yml again: {result['seconds']} s, changed {result['changed']}, failed {result['failed']}, "
-        f"master {before} -> {result['master_after']}")
+    progress(f"site.yml again: {result['seconds']} s, changed {result['changed']}, failed {result['failed']}, "
+             f"master {before} -> {result['master_after']}")
     for change in result.get("changed_tasks", []):
-        say(f"  changed: {change['host']}: {change['task']}")
+        progress(f"  changed: {change['host']}: {change['task']}")
     return result
+
+
+def table(results: dict[str, Any]) -> str:
+    """What each fault did, and what running the playbook after it did, as Markdown."""
+    broken = [results[name] for name in ("kill", "partition", "hang") if name in results]
+    text = report.table(
+        ["master's host", "accepted", "refused", "executed", "doubled", "lost", "waiting", "execution gap s",
+         "slowest node's gap s", "sender gap s", "new master after s", "aim: gap s", "aim: lost 0", "writes taken by old master"],
+        [
+            [one["fault"], one["accepted"], one["refused"], one["executed"], one["doubled"], one["lost"], one["waiting"],
+             one.get("execution_gap_seconds"), max(one.get("node_gap_seconds", {}).values(), default=None),
+             one.get("sender_gap_seconds"), one["election_seconds"],
+             f"{one['aim_gap_seconds']}, {report.met(one['aim_gap_met'])}", report.met(one["aim_lost_met"]), one["writes_taken_by_old_master"]]
+            for one in broken
+        ],
+    )
+    reruns = {name: value for name, value in results.items() if name.startswith("rerun_")}
+    if reruns:
+        text += "\n" + report.table(
+            ["site.yml after", "seconds", "changed", "failed", "master unmoved"],
+            [[name.removeprefix("rerun_"), one["seconds"], one["changed"], one["failed"], one["master_before"] == one["master_after"]]
+             for name, one in reruns.items()],
+        )
+    if "worker" in results:
+        one = results["worker"]
+        text += "\n" + report.table(
+            ["worker's host killed", "accepted", "executed", "doubled", "lost", "held by it", "redelivered", "redelivered after s",
+             "visibility timeout s", "aim: redelivered in time"],
+            [[one["host"], one["accepted"], one["executed"], one["doubled"], one["lost"], one["held_by_killed_host"],
+              one["redelivered"], max(one["redelivered_after_seconds"], default=None), one["visibility_timeout_seconds"],
+              report.met(one["aim_redelivery_met"])]],
+        )
+    return text

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reach the hosts of a lab from the controller: run, kill, cut off, hang, revive, and read their logs.
+"""Reach the hosts of a lab from the control machine: run, kill, cut off, hang, revive, and read their logs.
 
 Hosts are containers called <lab>-<host> on the network <lab>. Everything goes through the Docker command line,
 which also reaches a host whose network is gone.
@@ -10,44 +10,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
-import sys
 import tarfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from accounting import Execution, parse_log
+from lab import ROOT
+from lab.accounting import Execution, parse_log
+from lab.playbooks import environment, program, run_playbook
 
-ROOT = Path(__file__).resolve().parents[2]
 AGENT = Path(__file__).with_name("agent.py")
 APP = "proj"
 
 
-def run_playbook(
-    path: str | Path, *arguments: str, check: bool = True, inventories: list[str] | None = None, **variables: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a playbook of the checkout as a user would; ANSIBLE_INVENTORY names the inventories where none are given."""
-    environment = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    # The molecule process that may run this has a search path of its own.
-    environment.pop("ANSIBLE_ROLES_PATH", None)
-    if inventories is not None:
-        environment["ANSIBLE_INVENTORY"] = ",".join(str(ROOT / inventory) for inventory in inventories)
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"), ROOT / path, *arguments,
-            *(["--extra-vars", json.dumps(variables)] if variables else []),
-        ],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )
-    if check and done.returncode:
-        raise RuntimeError(f"{path} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-    return done
+def progress(text: str) -> None:
+    """Print a line with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-class Stream:
+class Program:
     """A program on a host whose lines are collected while it runs."""
 
     def __init__(self, command: list[str]) -> None:
@@ -99,8 +82,8 @@ class Lab:
         """Read the inventory, also anew where a playbook has changed it."""
         listing = json.loads(
             subprocess.run(
-                [str(ROOT / ".venv/bin/ansible-inventory"), *self.inventories, "--list"],
-                cwd=ROOT, check=True, capture_output=True, text=True,
+                [program("ansible-inventory"), *self.inventories, "--list"],
+                cwd=ROOT, env=environment(), check=True, capture_output=True, text=True,
             ).stdout
         )
         self.hostvars = listing["_meta"]["hostvars"]
@@ -231,13 +214,38 @@ class Lab:
             input=AGENT.read_text(), text=True, check=True,
         )
 
-    def agent(self, host: str, *arguments: str) -> Stream:
-        return Stream(self.agent_command(host, *arguments))
+    def agent(self, host: str, *arguments: str) -> Program:
+        return Program(self.agent_command(host, *arguments))
 
     def ask(self, host: str, *arguments: str, seconds: float = 60) -> dict[str, Any]:
         """A subcommand that answers with one line."""
         records = self.agent(host, *arguments).wait(seconds)
         return records[-1] if records else {}
+
+    @property
+    def scheduler(self) -> str:
+        """The host that tasks are sent from."""
+        return self.group("schedulers")[0]
+
+    def setting(self, name: str) -> Any:
+        """A setting of the configuration module as deployed, so that tests follow what was rendered."""
+        return self.ask(self.scheduler, "setting", name)["value"]
+
+    def nodes_by_queue(self) -> dict[str, list[str]]:
+        """The worker nodes that consume each queue, as they answer themselves."""
+        queues: dict[str, list[str]] = {}
+        for node, names in sorted(self.ask(self.scheduler, "nodes")["nodes"].items()):
+            for name in names:
+                queues.setdefault(name, []).append(node)
+        return queues
+
+    def nodes_of(self, queue: str) -> list[str]:
+        """The worker nodes that consume a queue."""
+        return self.nodes_by_queue().get(queue, [])
+
+    def settle(self, queues: list[str], seconds: float) -> dict[str, Any]:
+        """Wait until nothing waits in the queues and nothing is unacknowledged, at most so long; what is left then."""
+        return self.ask(self.scheduler, "settle", *queues, "--seconds", str(seconds), seconds=seconds + 60)
 
     # --- logs ---
 

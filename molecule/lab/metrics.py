@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the exporters of Celery on a monitoring host, and measure how long they are blind in a failover and what they cost."""
+"""Read the exporters of Celery on a monitoring host, and measure how long they are blind in a failover."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import re
 import time
 from typing import Any
 
-import faults
-from lab import Lab, wait_until
+from lab.hosts import Lab, progress, wait_until
 
 WORKERS, QUEUES = 9808, 9809
 SCRAPE = """
@@ -46,16 +45,10 @@ def scrape(lab: Lab, host: str, *ports: int) -> Samples:
     return Samples(lab.run(host, f"python3 -c '{SCRAPE}' {' '.join(str(port) for port in ports or (WORKERS, QUEUES))}"))
 
 
-def key(lab: Lab, name: str) -> str:
-    """A key of the environment, with the option that selects its database."""
-    environment = lab.hostvars[lab.group("brokers")[0]]["common_environment"]
-    return f"'{environment['key_prefix']}{name}'"
-
-
 def redis(lab: Lab, command: str, name: str, *words: str) -> str:
     """Ask the master itself about a key of the environment."""
     environment = lab.hostvars[lab.group("brokers")[0]]["common_environment"]
-    return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} {key(lab, name)} {' '.join(words)}").strip()
+    return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} '{environment['key_prefix']}{name}' {' '.join(words)}").strip()
 
 
 def sees_all(lab: Lab, host: str, nodes: set[str]) -> bool:
@@ -87,34 +80,5 @@ def failover(lab: Lab, kind: str = "hung") -> dict[str, Any]:
         raise RuntimeError(f"no new master ({elected}) or no metrics ({back}) within 60 s")
     wait_until(lambda: lab.is_replica(master), 60)
     result = {"kind": kind, "elected_seconds": round(elected, 1), "metrics_after_election_seconds": round(back, 1), "total_seconds": round(total, 1)}
-    faults.say(f"metrics: {json.dumps(result)}")
+    progress(f"metrics: {json.dumps(result)}")
     return result
-
-
-def cpu_seconds(lab: Lab, host: str, unit: str) -> float:
-    """Time on the processor that a unit's main process took until now."""
-    process = lab.run(host, f"systemctl show --property=MainPID --value {unit}").strip()
-    fields = lab.run(host, f"cat /proc/{process}/stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def cost(lab: Lab, seconds: float = 60, interval: float = 15) -> dict[str, Any]:
-    """Scrape at the default interval and count what that costs the master and the monitoring host, and the series of each exporter."""
-    host, master = lab.group("monitoring")[0], lab.sentinel_master()
-    units = {"redis": (master, "redis-broker.service"), "celery_exporter": (host, "celery-exporter.service"),
-             "queue_exporter": (host, "celery-queue-exporter.service")}
-    before = {name: cpu_seconds(lab, *place) for name, place in units.items()}
-    calls = commands(lab, master)
-    begin = time.time()
-    while time.time() - begin < seconds:
-        samples = scrape(lab, host)
-        time.sleep(interval)
-    took = time.time() - begin
-    percent = {name: round(100 * (cpu_seconds(lab, *place) - before[name]) / took, 2) for name, place in units.items()}
-    per_second = round((commands(lab, master) - calls) / took, 1)
-    return {"cpu_percent": percent, "series": len(samples.rows), "redis_commands_per_second": per_second}
-
-
-def commands(lab: Lab, host: str) -> int:
-    """Commands that a broker has processed."""
-    return int(re.search(r"total_commands_processed:(\d+)", lab.redis(host, "info stats"))[1])

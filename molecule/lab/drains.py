@@ -9,14 +9,11 @@ import re
 import time
 from typing import Any
 
-import faults
-import report
-from lab import Lab, wait_until
-from load import Load, Stream
+from lab.hosts import Lab, wait_until
+from lab.load import BALANCE, NOOP, QUEUE, Load, Stream
 
 VIDEO = "video_processing"
 LONG = "proj.tasks.long"
-FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds")
 # "video   | timed out | 5.4     | 0        | 2          | 0"
 ROW = re.compile(r"^\W*(?P<node>[\w-]+) +\| (?P<outcome>stopped|timed out|killed|no report) +\| (?P<seconds>[\d.]+) +\| "
                  r"(?P<finished>\d+) +\| (?P<given_back>\d+) +\| (?P<lost>\d+)", re.MULTILINE)
@@ -35,7 +32,7 @@ def rows(text: str) -> dict[str, dict[str, Any]]:
 
 
 def short_streams() -> list[Stream]:
-    return [Stream(faults.NOOP, [], faults.QUEUE, 20), Stream(LONG, [1, 0.5], VIDEO, 1)]
+    return [Stream(NOOP, [], QUEUE, 20), Stream(LONG, [1, 0.5], VIDEO, 1)]
 
 
 def nodes_up(lab: Lab, host: str) -> list[str]:
@@ -89,7 +86,7 @@ def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -
         "still_up": left,
         "drain_seconds": max((node["seconds"] for node in stopped.values()), default=0.0),
         "undrain_playbook_seconds": round(undrain, 1),
-        **{key: outcome.get(key) for key in FIGURES},
+        **{key: outcome.get(key) for key in BALANCE},
     }
 
 
@@ -108,32 +105,13 @@ def scale(lab: Lab, host: str, high: int, low: int) -> dict[str, Any]:
         "nodes_down": nodes_up(lab, host),
         "nodes": stopped,
         "drain_seconds": max((node["seconds"] for node in stopped.values()), default=0.0),
-        **{key: outcome.get(key) for key in FIGURES},
-    }
-
-
-def measure(lab: Lab) -> dict[str, Any]:
-    """The part `drains` of the bench."""
-    host, seconds = lab.group("workers_cpu")[-1], pace(lab)
-    return {
-        "drain": drain(lab, host, seconds),
-        "drain_bounded": drain(lab, host, seconds, celery_drain_timeout_seconds=5),
-        "drain_hung": drain(lab, host, 10, hang="video", celery_worker_answer_timeout_seconds=5),
-        "scale": scale(lab, host, 4, 1),
+        **{key: outcome.get(key) for key in BALANCE},
     }
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The figures as Markdown."""
+    """The balances as Markdown."""
     columns = ("drain_seconds", "accepted", "executed", "refused", "failed", "doubled", "lost")
     lines = [f"| | {' | '.join(column.replace('_', ' ') for column in columns)} |", f"| --- {'| --- ' * len(columns)}|"]
     lines += [f"| {name.replace('_', ' ')} | {' | '.join(str(one.get(column)) for column in columns)} |" for name, one in results.items()]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    import sys
-
-    found = measure(Lab(*sys.argv[1:]))
-    print(table(found))
-    report.write("drains", found, table(found))

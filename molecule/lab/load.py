@@ -3,7 +3,7 @@
 """Send a steady mix of tasks while something is done to the cluster, then count what became of each.
 
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 20), Stream("proj.tasks.sleep", [30], "default", 0.1)]) as load:
-        deploy(lab, "playbooks/ops/…")
+        lab.playbook("playbooks/ops/…")
     result = load.result()
 """
 
@@ -13,10 +13,14 @@ import json
 import time
 from typing import Any, NamedTuple
 
-import faults
-from accounting import account, longest_gap, parse_records
-from lab import Lab, wait_until
+from lab.accounting import account, longest_gap, parse_records
+from lab.hosts import Lab, progress, wait_until
 
+# A task that does nothing, and the queue that it goes to unless another is named.
+NOOP = "proj.tasks.noop"
+QUEUE = "default"
+# The numbers of a balance that reports show.
+BALANCE = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds")
 START_SECONDS = 40
 # A forgotten load ends by itself.
 LONGEST_SECONDS = 1800
@@ -33,17 +37,16 @@ class Stream(NamedTuple):
 
 
 class Load:
-    """Streams that are sent from one host, with the configuration deployed there, while the block runs."""
+    """Streams that are sent from the scheduler's host, with the configuration deployed there, while the block runs."""
 
-    def __init__(self, lab: Lab, streams: list[Stream], sender: str = "") -> None:
+    def __init__(self, lab: Lab, streams: list[Stream]) -> None:
         self.lab, self.streams = lab, streams
-        self.sender = sender or faults.scheduler(lab)
         self.started_at = self.ended_at = 0.0
 
     def __enter__(self) -> Load:
-        self.lab.install_agent(self.sender)
+        self.lab.install_agent(self.lab.scheduler)
         streams = json.dumps([stream._asdict() for stream in self.streams])
-        self.program = self.lab.agent(self.sender, "mix", "--streams", streams, "--seconds", str(LONGEST_SECONDS), "--until-closed")
+        self.program = self.lab.agent(self.lab.scheduler, "mix", "--streams", streams, "--seconds", str(LONGEST_SECONDS), "--until-closed")
         if wait_until(lambda: self.program.lines, START_SECONDS, 0.1) is None:
             self.program.close()
             raise RuntimeError("the sender does not send: " + "".join(self.program.errors)[-2000:])
@@ -69,7 +72,7 @@ class Load:
         accepted, refused, executed, failed, doubled, waiting, lost, execution_gap_seconds and sender_gap_seconds are the ones
         to look at; `queues` has the same for each queue.
         """
-        left = self.lab.ask(self.sender, "settle", *self.queues, "--seconds", str(settle_seconds), seconds=settle_seconds + 60)
+        left = self.lab.settle(self.queues, settle_seconds)
         waiting = (left.get("queued") or []) + (left.get("unacked") or [])
         sends, summary = parse_records(self.program.lines)
         executions = self.lab.executions()
@@ -88,6 +91,5 @@ class Load:
             keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "sender_gap_seconds")
             result["queues"][queue] = {key: one.get(key) for key in keys}
             result["queues"][queue]["execution_gap_seconds"] = round(longest_gap(done, self.started_at, self.ended_at), 2)
-        faults.say("load: " + ", ".join(f"{key} {result.get(key)}" for key in (
-            "accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds", "sender_gap_seconds")))
+        progress("load: " + ", ".join(f"{key} {result.get(key)}" for key in (*BALANCE, "sender_gap_seconds")))
         return result

@@ -1,6 +1,6 @@
-"""Attempts to get in, from six positions: what is tried, how the cluster refuses it, and who may do the same.
+"""Attack cases: attempts to get in from six positions, how the cluster refuses each, and who may do the same.
 
-Each attempt is a shell script for a place of the lab, with the functions and variables that test_intrusions.py puts before it:
+Each attempt is a shell script for a place of the lab, with the functions and variables that tests/test_attack_cases.py puts before it:
 addresses, names, and every password, so that a password alone is never what keeps somebody out of a closed door.
 `tools/docs.py` writes the table of SECURITY.md from here; it needs nothing but this file.
 """
@@ -29,7 +29,7 @@ class Access(t.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Intrusion:
+class AttackCase:
     name: str
     position: str
     aim: str
@@ -83,7 +83,7 @@ MESH = Access("monitoring", 'tls_hello "$monitor" 9094', r"Verif(y return code: 
 EXPORTED = Access("monitoring", 'https "$worker" 9100 /metrics "$node_user:$node_password"', FOUND)
 
 
-def redis(position: str, name: str, aim: str, command: str, answer: str, *, measure: str = "ACL of Redis", by: Access | None = None) -> Intrusion:
+def redis(position: str, name: str, aim: str, command: str, answer: str, *, measure: str = "ACL of Redis", by: Access | None = None) -> AttackCase:
     """One command as the user that a position has, and the same as the user whose business it is."""
     users = {
         "other": ('redis "$other_user" "$other_password"', "worker"),
@@ -93,34 +93,34 @@ def redis(position: str, name: str, aim: str, command: str, answer: str, *, meas
     }
     login, place = users[position]
     allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
-    return Intrusion(name, position, aim, measure, Access(place, f"{login} {command}", answer), allowed)
+    return AttackCase(name, position, aim, measure, Access(place, f"{login} {command}", answer), allowed)
 
 
-def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> Intrusion:
+def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> AttackCase:
     """One command as the user whom the exporters and Flower of a monitoring host log in as, by their own files."""
     allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
-    return Intrusion(name, "monitoring", aim, "ACL of Redis", Access("monitoring", f"redis_as_configured {command}", NO_RIGHT), allowed)
+    return AttackCase(name, "monitoring", aim, "ACL of Redis", Access("monitoring", f"redis_as_configured {command}", NO_RIGHT), allowed)
 
 
-def taken(name: str, aim: str, command: str) -> Intrusion:
+def as_sender(name: str, aim: str, command: str) -> AttackCase:
     """One command as a sender, who may do something else, and the same as the workers of the environment that it sends to."""
     allowed = Access("other", f'redis "$other_user" "$other_password" {command}', r"\+OK\s+[+:*$]")
     return redis("sender", name, aim, command, NO_RIGHT, by=allowed)
 
 
-def closed(name: str, aim: str, host: str, port: str, by: Access, measure: str = "firewall", position: str = "outside") -> Intrusion:
+def closed(name: str, aim: str, host: str, port: str, by: Access, measure: str = "firewall", position: str = "outside") -> AttackCase:
     """A port that does not answer at all."""
     needs = {"firewall": "firewall", "no such port": "tls"}.get(measure, "")
-    return Intrusion(name, position, aim, measure, Access(position, f'knock "${host}" {port}', CLOSED), by, needs)
+    return AttackCase(name, position, aim, measure, Access(position, f'connect "${host}" {port}', CLOSED), by, needs)
 
 
 def file(
     name: str, aim: str, script: str, by: Access, answer: str = NOT_READABLE, position: str = "user", measure: str = "owner and mode", needs: str = ""
-) -> Intrusion:
-    return Intrusion(name, position, aim, measure, Access(position, script, answer), by, needs)
+) -> AttackCase:
+    return AttackCase(name, position, aim, measure, Access(position, script, answer), by, needs)
 
 
-INTRUSIONS = [
+ATTACK_CASES = [
     # --- A host outside the cluster, with every password and without a certificate ---
     closed("redis", "speak with Redis", "master", '"$redis_port"', PING),
     closed("redis_plain", "speak with Redis without TLS", "master", "6379", PING, "no such port"),
@@ -147,30 +147,30 @@ INTRUSIONS = [
         "celery_exporter", "read the figures of Celery", "monitor", "9808",
         Access("monitoring", "http 127.0.0.1 9808 /metrics", FOUND), "listens on the host itself alone",
     ),
-    Intrusion(
+    AttackCase(
         "pages", "outside", "read the pages without a password", "password of the front",
         Access("outside", 'https "$monitor" 443 /prometheus/api/v1/query?query=up', NOT_LOGGED_IN), PAGE,
     ),
-    Intrusion(
+    AttackCase(
         "pages_password", "outside", "read the pages with another password of the cluster", "password of the front",
         Access("outside", 'https "$monitor" 443 / "$front_user:$node_password"', NOT_LOGGED_IN), PAGE,
     ),
-    Intrusion(
+    AttackCase(
         "quit", "outside", "stop Prometheus with the password of the pages", "front forbids it to everybody",
         Access("outside", 'https "$monitor" 443 /prometheus/-/quit "$front_user:$front_password" POST', FORBIDDEN), PAGE,
     ),
-    Intrusion(
+    AttackCase(
         "old_tls", "outside", "have the front speak TLS 1.1", "TLS 1.2 and 1.3 only",
         Access("outside", 'certificate= ; tls_hello "$monitor" 443 -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS),
         Access("outside", 'certificate= ; tls_hello "$monitor" 443 -tls1_2', r"Protocol *: TLSv1\.2"),
     ),
-    Intrusion(
+    AttackCase(
         "ssh", "outside", "log in by ssh as the user of the workers", "no password, no key, no shell",
         Access("outside", 'login celery "$worker"', NO_SSH), LOGIN,
     ),
     # --- A worker of another environment on the same brokers, with its certificate and its own user ---
     redis("other", "read_queue", "read the tasks of a queue", 'LRANGE "${prefix}default" 0 -1', NO_RIGHT),
-    redis("other", "send_task", "send a task", 'LPUSH "${prefix}intrusion" task', NO_RIGHT),
+    redis("other", "send_task", "send a task", 'LPUSH "${prefix}attack_case" task', NO_RIGHT),
     redis("other", "read_result", "read a result", 'GET "${prefix}celery-task-meta-1"', NO_RIGHT),
     redis("other", "read_schedule", "read the schedule", 'SMEMBERS "${prefix}redbeat::statics"', NO_RIGHT),
     redis(
@@ -188,9 +188,9 @@ INTRUSIONS = [
     ),
     redis(
         "other", "empty", "empty the database", "FLUSHDB", NO_RIGHT,
-        by=Access("worker", 'redis "$prod_user" "$prod_password" DEL "${prefix}intrusion"', r":\d"),
+        by=Access("worker", 'redis "$prod_user" "$prod_password" DEL "${prefix}attack_case"', r":\d"),
     ),
-    Intrusion(
+    AttackCase(
         "login", "other", "log in as the other environment with its own password", "password of each environment",
         Access("other", 'redis "$prod_user" "$other_password" PING', WRONG), PING,
     ),
@@ -200,8 +200,8 @@ INTRUSIONS = [
         by=Access("other", 'redis "$other_user" "$other_password" LRANGE "${other_prefix}sensitive" 0 -1', r"\+OK\s+\*"),
     ),
     redis(
-        "worker", "sensitive_send", "send a task to the sensitive workers", 'LPUSH "${other_prefix}intrusion" task', NO_RIGHT,
-        by=Access("sender", 'redis "$sender_user" "$sender_password" LPUSH "${other_prefix}intrusion" task', r"\+OK\s+:\d"),
+        "worker", "sensitive_send", "send a task to the sensitive workers", 'LPUSH "${other_prefix}attack_case" task', NO_RIGHT,
+        by=Access("sender", 'redis "$sender_user" "$sender_password" LPUSH "${other_prefix}attack_case" task', r"\+OK\s+:\d"),
     ),
     redis("worker", "config", "change the configuration of Redis", "CONFIG SET maxmemory-policy allkeys-lru", NO_RIGHT, by=ADMIN),
     redis(
@@ -213,36 +213,36 @@ INTRUSIONS = [
     redis("worker", "kill", "cut off the other clients", "CLIENT KILL TYPE normal", NO_RIGHT, by=ADMIN),
     redis("worker", "shutdown", "stop Redis", "SHUTDOWN NOSAVE", NO_RIGHT, by=ADMIN),
     redis("worker", "module", "load code into Redis", "MODULE LOAD /tmp/module.so", r"NOPERM|MODULE command not allowed", by=ADMIN),
-    Intrusion(
+    AttackCase(
         "no_login", "worker", "use Redis without a user", "user default is off",
         Access("worker", 'redis_anonymous PING', NO_LOGIN), PING,
     ),
-    Intrusion(
+    AttackCase(
         "admin", "worker", "log in as administrator with the environment's password", "password of each user",
         Access("worker", 'redis "$admin_user" "$prod_password" PING', WRONG), ADMIN,
     ),
-    Intrusion(
+    AttackCase(
         "failover", "worker", "have Sentinel elect another master", "ACL of Sentinel",
         Access("worker", 'sentinel "$client_user" "$client_password" SENTINEL FAILOVER "$master_name"', NO_RIGHT), SENTINEL_ADMIN,
     ),
-    Intrusion(
+    AttackCase(
         "watch", "worker", "have Sentinel watch a master of its own", "ACL of Sentinel",
         Access("worker", 'sentinel "$client_user" "$client_password" SENTINEL MONITOR own "$worker" 6379 1', NO_RIGHT), SENTINEL_ADMIN,
     ),
     closed("plain", "speak with Redis without TLS", "master", "6379", PING, "no such port", position="worker"),
     closed("mesh", "join the mesh of the Alertmanagers", "monitor", "9094", MESH, position="worker"),
     closed("figures", "read the figures of a broker", "master", "9100", EXPORTED, position="worker"),
-    Intrusion(
+    AttackCase(
         "old_tls", "worker", "have Redis speak TLS 1.1", "TLS 1.2 and 1.3 only",
         Access("worker", 'tls_hello "$master" "$redis_port" -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS), PING, "tls",
     ),
-    Intrusion(
+    AttackCase(
         "ssh", "worker", "go on to a broker by ssh", "no password, no key, no shell",
         Access("worker", 'login redis "$master"', NO_SSH), LOGIN,
     ),
     file(
-        "code", "change the code that workers run", 'cd "/opt/celery/$app/current/" && touch intrusion', position="worker",
-        by=Access("worker_root", 'cd "/opt/celery/$app/current/" && touch intrusion && rm intrusion && echo written', "written"),
+        "code", "change the code that workers run", 'cd "/opt/celery/$app/current/" && touch attack_case', position="worker",
+        by=Access("worker_root", 'cd "/opt/celery/$app/current/" && touch attack_case && rm attack_case && echo written', "written"),
     ),
     file(
         "settings", "change the configuration of the workers", 'echo >> "/etc/celery/$app/celeryconfig.py"', position="worker",
@@ -253,19 +253,19 @@ INTRUSIONS = [
         by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/environment"', r"^[2-9]"),
     ),
     file(
-        "unit", "write a unit that runs as root", "touch /etc/systemd/system/intrusion.service", position="worker",
+        "unit", "write a unit that runs as root", "touch /etc/systemd/system/attack_case.service", position="worker",
         by=Access("worker_root", "test -w /etc/systemd/system && echo writable", "writable"),
     ),
     # --- A monitoring host, as root, with what is kept there ---
-    watcher("send_task", "send a task", 'LPUSH "${prefix}intrusion" task'),
-    watcher("take_task", "take a task from its queue", 'BRPOP "${prefix}intrusion" 0.1'),
-    watcher("delete_queue", "delete a queue", 'DEL "${prefix}intrusion"'),
+    watcher("send_task", "send a task", 'LPUSH "${prefix}attack_case" task'),
+    watcher("take_task", "take a task from its queue", 'BRPOP "${prefix}attack_case" 0.1'),
+    watcher("delete_queue", "delete a queue", 'DEL "${prefix}attack_case"'),
     watcher("read_result", "read a result", 'GET "${prefix}celery-task-meta-1"'),
     watcher(
         "read_queue", "read the tasks of another environment", 'LRANGE "${other_prefix}sensitive" 0 -1',
         by=Access("other", 'redis "$other_user" "$other_password" LRANGE "${other_prefix}sensitive" 0 -1', r"\+OK\s+\*"),
     ),
-    Intrusion(
+    AttackCase(
         "login", "monitoring", "log in as the workers do with what its files hold", "password of each user",
         Access("monitoring", '. "/etc/celery/$app/environment"; redis "$prod_user" "$MULTINODE_REDIS_PASSWORD" PING', WRONG), PING,
     ),
@@ -285,28 +285,28 @@ INTRUSIONS = [
         "monitoring", "replicate", "fetch all data as a replica would", "PSYNC ? -1", NO_RIGHT,
         by=Access("broker", 'redis "$replica_user" "$replica_password" REPLCONF listening-port 6379', r"\+OK\s+\+OK"),
     ),
-    Intrusion(
+    AttackCase(
         "admin", "monitoring", "log in as administrator with the exporter's password", "password of each user",
         Access("monitoring", 'redis "$admin_user" "$monitoring_password" PING', WRONG), ADMIN,
     ),
-    Intrusion(
+    AttackCase(
         "failover", "monitoring", "have Sentinel elect another master", "ACL of Sentinel",
         Access("monitoring", 'sentinel "$client_user" "$client_password" SENTINEL FAILOVER "$master_name"', NO_RIGHT), SENTINEL_ADMIN,
     ),
-    Intrusion(
+    AttackCase(
         "ssh", "monitoring", "log in on a worker host as root", "no password, no key",
         Access("monitoring", 'login root "$worker"', NO_SSH), LOGIN,
     ),
     # --- An unprivileged user on a worker host, who was told the passwords ---
-    Intrusion(
+    AttackCase(
         "redis", "user", "speak with Redis", "certificate of the client",
         Access("user", 'certificate= ; redis "$prod_user" "$prod_password" PING', NO_CERTIFICATE), PING, "tls",
     ),
-    Intrusion(
+    AttackCase(
         "sentinel", "user", "ask Sentinel for the master", "certificate of the client",
         Access("user", 'certificate= ; sentinel "$client_user" "$client_password" PING', NO_CERTIFICATE), MASTER, "tls",
     ),
-    Intrusion(
+    AttackCase(
         "own_certificate", "user", "speak with Redis with a certificate of another CA", "certificate of the client",
         Access("user", 'make_certificate && redis "$prod_user" "$prod_password" PING', UNKNOWN_CA), PING, "tls",
     ),
@@ -331,8 +331,8 @@ INTRUSIONS = [
         by=Access("worker_root", 'systemctl is-active "$worker_unit"', "^active"), answer=r"[Aa]uthentication required|Access denied",
     ),
     file(
-        "code", "change the code that workers run", 'cd "/opt/celery/$app/current/" && touch intrusion',
-        by=Access("worker_root", 'cd "/opt/celery/$app/current/" && touch intrusion && rm intrusion && echo written', "written"),
+        "code", "change the code that workers run", 'cd "/opt/celery/$app/current/" && touch attack_case',
+        by=Access("worker_root", 'cd "/opt/celery/$app/current/" && touch attack_case && rm attack_case && echo written', "written"),
     ),
     file(
         "logs", "read the logs of the workers, which name the tasks", "cat /var/log/celery/*.log /var/log/celery",
@@ -347,7 +347,7 @@ INTRUSIONS = [
         "drain", "keep the workers of the host stopped", "touch /etc/celery/drained",
         by=Access("worker_root", "test -w /etc/celery && echo writable", "writable"),
     ),
-    Intrusion(
+    AttackCase(
         "figures", "user", "read the figures of its own host", "password of the exporter",
         Access("user", 'certificate= ; https "$worker" 9100 /metrics', NOT_LOGGED_IN), EXPORTED,
     ),
@@ -365,12 +365,12 @@ INTRUSIONS = [
         answer=r"password is required|not allowed", measure="sudo's rules",
     ),
     # --- A program that may put tasks into the queues of another environment, and no more ---
-    taken("read_queue", "read the tasks of a queue", 'LRANGE "${other_prefix}intrusion" 0 -1'),
-    taken("take_task", "take a task from its queue", 'BRPOP "${other_prefix}intrusion" 0.1'),
-    taken("held", "read what workers hold", 'HGETALL "${other_prefix}unacked"'),
-    taken("read_result", "read a result", 'GET "${other_prefix}celery-task-meta-1"'),
-    taken("remote_control", "send remote control to the workers", 'PUBLISH "${other_prefix}/$other_vhost.celery.pidbox" none'),
-    taken("delete_queue", "delete a queue", 'DEL "${other_prefix}intrusion"'),
+    as_sender("read_queue", "read the tasks of a queue", 'LRANGE "${other_prefix}attack_case" 0 -1'),
+    as_sender("take_task", "take a task from its queue", 'BRPOP "${other_prefix}attack_case" 0.1'),
+    as_sender("held", "read what workers hold", 'HGETALL "${other_prefix}unacked"'),
+    as_sender("read_result", "read a result", 'GET "${other_prefix}celery-task-meta-1"'),
+    as_sender("remote_control", "send remote control to the workers", 'PUBLISH "${other_prefix}/$other_vhost.celery.pidbox" none'),
+    as_sender("delete_queue", "delete a queue", 'DEL "${other_prefix}attack_case"'),
 ]
 
 
@@ -379,8 +379,8 @@ def table() -> list[str]:
     lines = ["| From | Kept out by | Tries to |", "| --- | --- | --- |"]
     for position, where in POSITIONS.items():
         aims: dict[str, list[str]] = {}
-        for intrusion in INTRUSIONS:
-            if intrusion.position == position:
-                aims.setdefault(intrusion.measure, []).append(intrusion.aim)
+        for case in ATTACK_CASES:
+            if case.position == position:
+                aims.setdefault(case.measure, []).append(case.aim)
         lines += [f"| {where} | {measure} | {'; '.join(tried)} |" for measure, tried in aims.items()]
     return lines

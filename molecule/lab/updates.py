@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-import faults
-import report
-from accounting import fewest, parse_ready, stretches
-from lab import APP, ROOT, Lab, run_playbook, wait_until
-from load import Load, Stream
+from lab import ROOT, playbooks, report
+from lab.accounting import fewest, parse_ready, stretches
+from lab.hosts import APP, Lab, progress, wait_until
+from lab.load import BALANCE, Load, Stream
 
 # From a hundredth of a second to a minute; of the long ones a few are enough to be in the way of every batch.
 MIX = [
@@ -33,39 +29,21 @@ MIX = [
 ]
 BATCH = re.compile(r"([\w.-]+(?:, [\w.-]+)*): release \S+ after ([\d.]+) s")
 STOPPING = re.compile(r"^([\d.]+) \S+ systemd\[1\]: Stopping celery-worker-(\S+)\.service", re.MULTILINE)
-FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds")
-
-
-def command(lab: Lab, name: str, variables: dict[str, Any], *arguments: str) -> list[str]:
-    """How an operator would start a playbook."""
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    return [program, f"playbooks/ops/{name}.yml", *lab.inventories, "--extra-vars", json.dumps(variables), *arguments]
-
-
-def play(lab: Lab, name: str, *arguments: str, check: bool = True, **variables: Any) -> str:
-    """Run a playbook for operations on the lab and return what it said, in one line."""
-    inventories = [path for path in lab.inventories if path != "-i"]
-    done = run_playbook(f"playbooks/ops/{name}.yml", *arguments, inventories=inventories, check=check, **variables)
-    if not check and not done.returncode:
-        raise RuntimeError(f"{name} was expected to fail")
-    return " ".join((done.stdout + done.stderr).split())
 
 
 def kill_in_the_middle(lab: Lab, name: str, host: str, version: str, **variables: Any) -> None:
     """Run a playbook and kill it, with all that it started here, as soon as it has switched the release of a host."""
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
-    for unwanted in ("ANSIBLE_INVENTORY", "ANSIBLE_ROLES_PATH"):
-        environment.pop(unwanted, None)
-    with tempfile.TemporaryFile("w+") as said:
+    command = playbooks.command(f"playbooks/ops/{name}.yml", *lab.inventories, **variables)
+    with tempfile.TemporaryFile("w+") as output:
         program = subprocess.Popen(
-            command(lab, name, variables), cwd=ROOT, env=environment, start_new_session=True, stdout=said, stderr=subprocess.STDOUT,
+            command, cwd=ROOT, env=playbooks.environment(), start_new_session=True, stdout=output, stderr=subprocess.STDOUT,
         )
         try:
             # A look costs a tenth of a second of the machine that all hosts share; a batch takes many seconds.
             waited = wait_until(lambda: program.poll() is not None or current(lab, host) == version, 900, 1.5)
             if waited is None or program.poll() is not None:
-                said.seek(0)
-                raise RuntimeError(f"{name} was to be killed on {host}, but ended with {program.poll()}:\n{said.read()[-6000:]}")
+                output.seek(0)
+                raise RuntimeError(f"{name} was to be killed on {host}, but ended with {program.poll()}:\n{output.read()[-6000:]}")
         finally:
             if program.poll() is None:
                 os.killpg(program.pid, signal.SIGKILL)
@@ -113,19 +91,19 @@ def under_load(lab: Lab, name: str, streams: list[Stream] | None = None, before=
         if before:
             before()
         started = time.time()
-        said = play(lab, name, **variables)
+        output = playbooks.output(lab, f"playbooks/ops/{name}.yml", **variables)
         seconds = round(time.time() - started, 1)
         time.sleep(2)
     outcome = load.result()
     result = {
         "playbook": name,
         "seconds": seconds,
-        "batches": {hosts: float(took) for hosts, took in BATCH.findall(said)},
+        "batches": {hosts: float(took) for hosts, took in BATCH.findall(output)},
         "consumers": consumers(lab, load.started_at, load.ended_at),
-        **{key: outcome.get(key) for key in FIGURES},
+        **{key: outcome.get(key) for key in BALANCE},
         "queues": outcome["queues"],
     }
-    faults.say(f"{name}: {seconds} s, batches {result['batches']}, consumers {result['consumers']}")
+    progress(f"{name}: {seconds} s, batches {result['batches']}, consumers {result['consumers']}")
     return result
 
 
@@ -133,8 +111,8 @@ def table(results: dict[str, Any]) -> str:
     """What an update did to the tasks, and what each batch took."""
     done = [(name, one) for name, one in results.items() if "batches" in one]
     text = report.table(
-        ["under mixed load", "seconds", *(key.replace("_", " ") for key in FIGURES)],
-        [[name, one["seconds"], *(one[key] for key in FIGURES)] for name, one in done],
+        ["under mixed load", "seconds", *(key.replace("_", " ") for key in BALANCE)],
+        [[name, one["seconds"], *(one[key] for key in BALANCE)] for name, one in done],
     )
     text += "\n" + report.table(
         ["under mixed load", "batch", "seconds"], [[name, batch, took] for name, one in done for batch, took in one["batches"].items()]

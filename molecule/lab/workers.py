@@ -1,4 +1,6 @@
-"""What the worker tests of all scenarios share."""
+# Copyright: (c) 2026, multinode.celery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ask a worker's host through testinfra: processes, command lines, limits, results of tasks."""
 
 from __future__ import annotations
 

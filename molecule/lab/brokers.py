@@ -6,34 +6,25 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
-import faults
-import report
-from lab import Lab, run_playbook
-from load import Load, Stream
+from lab import report
+from lab.hosts import Lab
+from lab.load import BALANCE, NOOP, QUEUE, Load, Stream
 
 RATE = 25
 # What the design aims at.
 AIM_GAP_SECONDS = 4
 PAUSE = re.compile(r"writes\s+paused for ([\d.]+)\s+s")
-FIGURES = ("accepted", "refused", "executed", "failed", "doubled", "waiting", "lost", "execution_gap_seconds", "sender_gap_seconds")
-
-
-def play(lab: Lab, name: str, *arguments: str, check: bool = True, **variables: Any) -> Any:
-    """Run a playbook for operations on the lab."""
-    inventories = [Path(path) for path in lab.inventories if path != "-i"]
-    return run_playbook(f"playbooks/ops/{name}.yml", *arguments, inventories=inventories, check=check, **variables)
 
 
 def under_load(lab: Lab, name: str, **variables: Any) -> dict[str, Any]:
     """Run a playbook while tasks are sent, and count what became of them."""
     before = lab.sentinel_master()
     started = time.time()
-    with Load(lab, [Stream(faults.NOOP, [], faults.QUEUE, RATE)]) as load:
+    with Load(lab, [Stream(NOOP, [], QUEUE, RATE)]) as load:
         time.sleep(2)
-        done = play(lab, name, **variables)
+        done = lab.playbook(f"playbooks/ops/{name}.yml", **variables)
         time.sleep(3)
     outcome = load.result()
     pause = PAUSE.search(done.stdout.replace("\n", " "))
@@ -43,7 +34,7 @@ def under_load(lab: Lab, name: str, **variables: Any) -> dict[str, Any]:
         "master_before": before,
         "master": lab.sentinel_master(),
         "pause_seconds": float(pause[1]) if pause else None,
-        **{key: outcome.get(key) for key in FIGURES},
+        **{key: outcome.get(key) for key in (*BALANCE, "sender_gap_seconds")},
         "aim_gap_seconds": AIM_GAP_SECONDS,
         "aim_gap_met": max(outcome["execution_gap_seconds"], outcome["sender_gap_seconds"]) <= AIM_GAP_SECONDS,
     }
@@ -75,7 +66,7 @@ def rolling_restart(lab: Lab) -> dict[str, Any]:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The figures as a table."""
+    """The balances as a table."""
     columns = ["accepted", "refused", "executed", "failed", "doubled", "lost", "execution_gap_seconds", "sender_gap_seconds", "pause_seconds", "seconds"]
     rows = [
         [name.replace("_", " "), *(one.get(column) for column in columns), f"{one['aim_gap_seconds']}, {report.met(one['aim_gap_met'])}"]
@@ -83,8 +74,3 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     ]
     heads = [column.removesuffix("_seconds").replace("_", " ") + (" s" if column.endswith("seconds") else "") for column in columns]
     return report.table(["brokers", *heads, "aim: gap s"], rows)
-
-
-def measure(lab: Lab, results: dict[str, Any]) -> None:
-    """The part of the bench."""
-    results["switchover"] = {"switchover": switchover(lab), "rolling_restart": rolling_restart(lab)}

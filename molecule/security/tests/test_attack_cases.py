@@ -1,6 +1,6 @@
 """Attempts to get in from six positions, each refused for the stated reason, and each with the one who may.
 
-The table is in molecule/intrusions.py. What was answered is written to reports/intrusions.md.
+The table is in molecule/security/attack_cases.py. What was answered is written to reports/attack_cases.md.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import shlex
 import subprocess
 
 import pytest
-from intrusions import INTRUSIONS, PLACES, POSITIONS, Access, Intrusion
-from lab import ROOT, Lab
+from lab import ROOT
+from lab.hosts import Lab
+from security.attack_cases import ATTACK_CASES, PLACES, POSITIONS, Access, AttackCase
 
 FILES = "/etc/multinode-tls"
-REPORT = ROOT / "reports/intrusions.md"
+REPORT = ROOT / "reports/attack_cases.md"
 # What every script may use. Passwords come over the standard input, so that none stands in a list of processes.
 FUNCTIONS = r"""
 certificate="-cert $tls_certificate -key $tls_key"
@@ -38,7 +39,7 @@ request() {
 }
 https() { request "$@" | { certificate=; sealed "$1" "$2"; } | head -c 3000; }
 http() { request "$@" | plain "$1" "$2" | head -c 3000; }
-knock() { timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && echo open' "$1" "$2"; }
+connect() { timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && echo open' "$1" "$2"; }
 tls_hello() { place=$1:$2; shift 2; timeout 10 openssl s_client -connect "$place" -CAfile "$tls_ca" $certificate "$@" </dev/null; }
 own_directory() { own=$(mktemp -d) && trap 'rm -rf "$own"' EXIT; }
 login() {
@@ -58,7 +59,7 @@ class Ground:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.results: list[tuple[Intrusion, str, str]] = []
+        self.results: list[tuple[AttackCase, str, str]] = []
         self.master = lab.sentinel_master()
         self.worker = lab.group("workers_cpu")[0]
         self.monitor = lab.group("monitoring")[0]
@@ -142,11 +143,11 @@ class Ground:
 
     def write_report(self) -> None:
         lines = ["# Attempts to get in", "", "| From | Tries to | Kept out by | Answer | Who may |", "| --- | --- | --- | --- | --- |"]
-        for intrusion, refusal, success in self.results:
-            cells = [POSITIONS[intrusion.position], intrusion.aim, intrusion.measure, f"`{refusal}`", f"`{success}` on {intrusion.legitimate.place}"]
+        for case, refusal, success in self.results:
+            cells = [POSITIONS[case.position], case.aim, case.measure, f"`{refusal}`", f"`{success}` on {case.legitimate.place}"]
             lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(INTRUSIONS)} refused, each beside one that is let in.", ""]))
+        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(ATTACK_CASES)} refused, each beside one that is let in.", ""]))
 
 
 @pytest.fixture(name="ground", scope="module")
@@ -160,21 +161,21 @@ def _ground(lab):
         ground.write_report()
 
 
-@pytest.mark.parametrize("intrusion", [pytest.param(intrusion, id=intrusion.id) for intrusion in INTRUSIONS])
-def test_intrusion_is_refused_and_the_legitimate_client_let_in(ground, intrusion):
-    if not ground.present[intrusion.needs]:
-        pytest.skip(f"the hosts have no {intrusion.needs}")
-    said = ground.run(intrusion.attempt)
-    refusal = re.search(intrusion.attempt.answer, said)
-    assert refusal, f"expected {intrusion.attempt.answer}, got: {said[-600:]}"
-    said = ground.run(intrusion.legitimate)
-    success = re.search(intrusion.legitimate.answer, said, re.MULTILINE)
-    assert success, f"the legitimate client expected {intrusion.legitimate.answer}, got: {said[-600:]}"
-    ground.results.append((intrusion, refusal[0], success[0][-40:]))
+@pytest.mark.parametrize("case", ATTACK_CASES, ids=lambda case: case.id)
+def test_attack_is_refused_and_the_legitimate_client_let_in(ground, case):
+    if not ground.present[case.needs]:
+        pytest.skip(f"the hosts have no {case.needs}")
+    said = ground.run(case.attempt)
+    refusal = re.search(case.attempt.answer, said)
+    assert refusal, f"expected {case.attempt.answer}, got: {said[-600:]}"
+    said = ground.run(case.legitimate)
+    success = re.search(case.legitimate.answer, said, re.MULTILINE)
+    assert success, f"the legitimate client expected {case.legitimate.answer}, got: {said[-600:]}"
+    ground.results.append((case, refusal[0], success[0][-40:]))
 
 
 def test_every_position_is_tried():
     """A table that lost its rows would pass, too."""
-    assert len(INTRUSIONS) >= 20
-    assert {intrusion.position for intrusion in INTRUSIONS} == set(POSITIONS)
-    assert len({intrusion.id for intrusion in INTRUSIONS}) == len(INTRUSIONS)
+    assert len(ATTACK_CASES) >= 20
+    assert {case.position for case in ATTACK_CASES} == set(POSITIONS)
+    assert len({case.id for case in ATTACK_CASES}) == len(ATTACK_CASES)

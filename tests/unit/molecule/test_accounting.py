@@ -5,28 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
+from lab import accounting, report
 
-BENCH = Path(__file__).resolve().parents[3] / "tools" / "bench"
-
-
-def load(name: str):
-    """The files are programs beside each other, not a package."""
-    spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-accounting = load("accounting")
-report = load("report")
 IDS = [str(uuid.UUID(int=number)) for number in range(10)]
 
 

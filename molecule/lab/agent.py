@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a bench or a fault test runs on a host of the cluster, with the release deployed there.
+"""Runs on a host of the lab, with the release deployed there: sends tasks, probes a Redis, asks the worker nodes.
 
 It reads the deployed configuration module (CELERY_CONFIG_MODULE on PYTHONPATH, as the launcher
 sets them), so what is measured are the broker settings that the collection rendered. Every
@@ -22,7 +22,7 @@ from celery import Celery
 
 
 def application() -> Celery:
-    app = Celery("bench", set_as_current=True)
+    app = Celery("lab", set_as_current=True)
     app.config_from_object(os.environ.get("CELERY_CONFIG_MODULE", "celeryconfig"))
     return app
 
@@ -154,7 +154,7 @@ def probe(options: argparse.Namespace) -> None:
         client = redis.Redis(host=options.address, port=port, socket_timeout=options.timeout,
                              socket_connect_timeout=options.timeout, retry=None, **settings)
         try:
-            client.set(f"{prefix}bench:probe", str(started), ex=600)
+            client.set(f"{prefix}lab:probe", str(started), ex=600)
             outcome = "accepted"
         except redis.ConnectionError as error:
             outcome = f"unreachable: {type(error).__name__}"
