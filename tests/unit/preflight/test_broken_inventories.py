@@ -189,7 +189,8 @@ CASES = {
     ),
     "autoscale-to-nothing": Case(
         {CPU: pools({**PREFORK, "autoscale": {"min": 0, "max": 3}}, GENERAL)},
-        r"\[pool_autoscale\] celery_worker_pools\[video\] = autoscale \{'min': 0, 'max': 3\} on cpu-1, cpu-2: min is 0, set a whole number of at least 1\. Correct",
+        r"\[pool_autoscale\] celery_worker_pools\[video\] = autoscale \{'min': 0, 'max': 3\} on cpu-1, cpu-2: "
+        r"min is 0, set a whole number of at least 1\. Correct it in group_vars/workers/celery_worker\.yml",
     ),
     "autoscale-without-a-bound": Case(
         {CPU: pools({**PREFORK, "autoscale": {"min": None, "max": 3}}, GENERAL)},
