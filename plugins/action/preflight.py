@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.utils.display import Display
 from ansible_collections.multinode.celery.plugins.plugin_utils import (
+    pools,
     preflight_brokers,
     preflight_hosts,
     preflight_monitoring,
@@ -223,8 +224,9 @@ class ActionModule(ActionBase):
                 if stage == "hosts":
                     # All others were validated before the facts were there.
                     specs = {name: spec for name, spec in specs.items() if values.needs_facts(name)}
-                given = {name: values[name] for name in specs if name in values}
-                late = {name for name in specs if name in values.waiting or name in values.problems}
+                # Pools have a check of their own that says more than their specs.
+                given = {name: values[name] for name in specs if name in values and name not in pools.INPUTS}
+                late = {name for name in specs if name in values.waiting or name in values.problems or name in pools.INPUTS}
                 # Equal inputs, as in a group of workers, are validated once.
                 key = role + json.dumps(given, sort_keys=True, default=repr) + repr(sorted(late))
                 if key not in known:

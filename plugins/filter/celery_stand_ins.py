@@ -14,6 +14,7 @@ author:
 description:
   - A queue whose consumers all run on the hosts that restart would have none for a while. For each such queue one pool is chosen
     that gets a process more; a pool that consumes several of these queues is chosen once.
+  - A pool whose next node would have the name of another pool's node is not chosen.
 positional: hosts
 options:
   _input:
@@ -43,6 +44,8 @@ _value:
 
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.plugin_utils.pools import node_names
+
 
 def queues(node: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     """Return the queues of a node, each with the environment that it belongs to."""
@@ -52,13 +55,16 @@ def queues(node: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
 def stand_ins(nodes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
     """Return for each host the pools that need one more process."""
     covered = {queue for node in nodes if node["host"] not in hosts for queue in queues(node)}
+    names = {(node["host"], node["name"]) for node in nodes}
     chosen: dict[str, dict[str, dict[str, int]]] = {}
     for node in nodes:
         if node["host"] not in hosts or covered.issuperset(queues(node)):
             continue
         host, pool = node["host"], node["pool_name"]
-        processes = sum(other["host"] == host and other["pool_name"] == pool for other in nodes)
-        chosen.setdefault(host, {})[pool] = {"processes": processes + 1}
+        processes = sum(other["host"] == host and other["pool_name"] == pool for other in nodes) + 1
+        if (host, node_names({"name": pool, "processes": processes})[-1]) in names:
+            continue
+        chosen.setdefault(host, {})[pool] = {"processes": processes}
         covered.update(queues(node))
     return chosen
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.plugin_utils.pools import PREFORK, concurrency_of, memory_mb
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Check, Finding, Host, Inventory, number
-from ansible_collections.multinode.celery.plugins.plugin_utils.preflight_workers import GREENLETS, pools_of
+from ansible_collections.multinode.celery.plugins.plugin_utils.preflight_workers import check_pools, pools_of
 
 
 def check_platform(inventory: Inventory) -> t.Iterator[Finding]:
@@ -42,32 +43,6 @@ def check_own_address(inventory: Inventory) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
-def children_of(host: Host, pool: dict[str, t.Any]) -> int:
-    """How many tasks one node of a pool runs at most at a time."""
-    kind = str(pool.get("pool", "prefork"))
-    autoscale = pool.get("autoscale")
-    if isinstance(autoscale, dict):
-        return number(autoscale.get("max")) or 1
-    given = number(pool.get("concurrency"))
-    if given is not None:
-        return max(given, 1)
-    if kind == "solo":
-        return 1
-    if kind in GREENLETS:
-        return host.number("celery_worker_greenlets") or 100
-    return number(host.facts.get("processor_nproc")) or 1
-
-
-def memory_of(host: Host, pool: dict[str, t.Any], child_mb: int) -> int:
-    """What the nodes of a pool may take, in MB: the bound of their units, of their children, or an estimate."""
-    processes = number(pool.get("processes")) or 1
-    bound = number(pool.get("memory_max_mb"))
-    if bound:
-        return bound * processes
-    children = children_of(host, pool) if str(pool.get("pool", "prefork")) == "prefork" else 1
-    return (number(pool.get("max_memory_per_child_mb")) or child_mb) * children * processes
-
-
 def check_capacity(inventory: Inventory) -> t.Iterator[Finding]:
     """The host has the cores and the memory for its pools and, on a broker, for Redis beside them."""
     per_core = number(inventory.limits.get("prefork_children_per_core_max")) or 4
@@ -76,9 +51,9 @@ def check_capacity(inventory: Inventory) -> t.Iterator[Finding]:
     for host in inventory.hosts:
         cores, memory = number(host.facts.get("processor_nproc")), number(host.facts.get("memtotal_mb"))
         pools = pools_of(host) if "celery_worker" in host.roles else []
-        prefork = [pool for pool in pools if str(pool.get("pool", "prefork")) == "prefork"]
-        children = sum(children_of(host, pool) * (number(pool.get("processes")) or 1) for pool in prefork)
-        names = ", ".join(str(pool.get("name")) for pool in prefork)
+        prefork = [pool for pool in pools if pool["pool"] == PREFORK]
+        children = sum(concurrency_of(pool, cores or 1) * pool["processes"] for pool in prefork)
+        names = ", ".join(pool["name"] for pool in prefork)
         # Several pools with `auto` are a choice, a number far above the cores a mistake.
         if cores and children > per_core * cores and children > len(prefork) * cores:
             yield Finding(
@@ -88,7 +63,7 @@ def check_capacity(inventory: Inventory) -> t.Iterator[Finding]:
                 "use a greenlet pool for work that waits, or raise preflight_prefork_children_per_core_max",
             )  # fmt: skip
         redis_mb = (host.number("redis_maxmemory_mb") or 0) if "redis" in host.roles else 0
-        parts = {str(pool.get("name")): memory_of(host, pool, child_mb) for pool in pools}
+        parts = {pool["name"]: memory_mb(pool, cores or 1, child_mb) for pool in pools}
         wanted = sum(parts.values()) + redis_mb
         if memory and wanted and wanted + reserved > memory:
             told = ", ".join([f"{name} {size} MB" for name, size in parts.items()] + ([f"Redis {redis_mb} MB"] if redis_mb else []))
@@ -100,4 +75,5 @@ def check_capacity(inventory: Inventory) -> t.Iterator[Finding]:
             )  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (check_platform, check_own_address, check_capacity)
+# Pools that are made of facts can be checked only now.
+CHECKS: tuple[Check, ...] = (check_platform, check_own_address, check_pools, check_capacity)

@@ -5,39 +5,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import typing as t
+import weakref
 
-from ansible_collections.multinode.celery.plugins.plugin_utils import requirements_lock
+from ansible.errors import AnsibleFilterError
+from ansible_collections.multinode.celery.plugins.filter.service_command import service_command
+from ansible_collections.multinode.celery.plugins.filter.service_environment import service_environment
+from ansible_collections.multinode.celery.plugins.plugin_utils import pools, requirements_lock
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     Check,
     Finding,
     Host,
     Inventory,
     meant,
-    number,
     shortened,
 )
 
-GREENLETS = ("gevent", "eventlet")
-# Both stand on command lines and in file names; a comma would end the name of a queue.
-QUEUE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+# Parsed once for all checks of a host.
+_PARSED: weakref.WeakKeyDictionary[Host, tuple[list[dict[str, t.Any]], list[Finding]]] = weakref.WeakKeyDictionary()
+
+
+def _parsed(host: Host) -> tuple[list[dict[str, t.Any]], list[Finding]]:
+    if host not in _PARSED:
+        _PARSED[host] = pools.read_pools(host.get(pools.POOLS), host.get(pools.DEFAULTS), host.get(pools.OVERRIDES))
+    return _PARSED[host]
 
 
 def pools_of(host: Host) -> list[dict[str, t.Any]]:
-    """The pools of a host, each with its overrides and with the defaults that it does not set."""
-    defaults = {key: value for key, value in host.mapping("celery_worker_pool_defaults").items() if value is not None}
-    overrides = host.mapping("celery_worker_pool_overrides")
-    pools = [{**pool, **(overrides.get(pool.get("name")) or {})} for pool in host.items("celery_worker_pools") if isinstance(pool, dict)]
-    return [{**defaults, **{key: value for key, value in pool.items() if value is not None}} for pool in pools]
-
-
-def nodes_of(pool: dict[str, t.Any]) -> list[str]:
-    """The names of a pool's nodes: the pool's own, and from the second process on with a number."""
-    name, processes = str(pool.get("name")), number(pool.get("processes")) or 1
-    return [name, *(f"{name}-{place}" for place in range(2, processes + 1))]
+    """The pools of a host with every key set; a value that is refused is not in them."""
+    return _parsed(host)[0]
 
 
 def queues_of(values: t.Any) -> list[str]:
@@ -55,19 +54,23 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
     """Every queue has a consumer, and every consumer a queue that somebody sends to."""
     sent: dict[str, dict[str, list[str]]] = {}
     consumed: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    workers: list[tuple[str, Host]] = []
     for host in inventory.having("celery_app"):
         environment = str(host.mapping("celery_app_environment").get("name"))
         for queue in queues_of(host.get("celery_app_queues")):
             sent.setdefault(environment, {}).setdefault(queue, []).append(host.name)
         if "celery_worker" in host.roles:
+            workers.append((environment, host))
             for pool in pools_of(host):
-                for queue in queues_of(pool.get("queues")):
-                    consumed.setdefault(environment, {}).setdefault(queue, []).append((host.name, str(pool.get("name"))))
+                for queue in pool["queues"]:
+                    consumed.setdefault(environment, {}).setdefault(queue, []).append((host.name, pool["name"]))
+    # What pools that are made of facts consume is not known yet.
+    unknown = {environment for environment, host in workers if host.get(pools.POOLS) is None}
     # Without any worker in the inventory there is nothing to compare: the groups are checked elsewhere.
-    for environment, queues in sent.items() if inventory.having("celery_worker") else ():
+    for environment, queues in sent.items() if workers else ():
         consumers = consumed.get(environment, {})
         for queue, hosts in queues.items():
-            if queue not in consumers:
+            if queue not in consumers and environment not in unknown:
                 yield Finding(
                     "queue_unconsumed", "celery_app_queues", queue, tuple(hosts),
                     f"no pool of any worker consumes this queue{meant(queue, set(consumers) - set(queues))}",
@@ -100,78 +103,46 @@ def check_routes(inventory: Inventory) -> t.Iterator[Finding]:
                     f"Add it to celery_app_queues, or correct it in {inventory.where('celery_app')}",
                 )  # fmt: skip
         for queue in queues:
-            if not QUEUE_NAME.match(queue):
+            if not pools.QUEUE_NAME.fullmatch(queue):
                 yield Finding(
                     "queue_name", "celery_app_queues", repr(queue), (host.name,),
-                    "a queue's name takes letters, digits, '_', '.' and '-'",
+                    pools.QUEUE_NAME_RULE,
                     f"Rename the queue in {inventory.where('celery_app')} and in the application",
                 )  # fmt: skip
 
 
 def check_pools(inventory: Inventory) -> t.Iterator[Finding]:
-    """Pools have names of their own and options that fit their type."""
+    """Pools are what the role can make nodes of, and what its service manager can run."""
+    where = inventory.where("celery_worker")
     for host in inventory.having("celery_worker"):
-        pools = pools_of(host)
-        if host.get("celery_worker_pools") == []:
+        if host.get(pools.POOLS) == []:
             yield Finding(
-                "pools_empty", "celery_worker_pools", "[]", (host.name,), "this worker would run nothing",
-                f"List its pools in {inventory.where('celery_worker')}, or take it out of the group",
+                "pools_empty", pools.POOLS, "[]", (host.name,), "this worker would run nothing",
+                f"List its pools in {where}, or take it out of the group",
             )  # fmt: skip
-        owners: dict[str, list[str]] = {}
-        for pool in pools:
-            for node in nodes_of(pool):
-                owners.setdefault(node, []).append(str(pool.get("name")))
-            yield from _pool(inventory, host, pool)
-        for node, names in owners.items():
-            if len(names) > 1:
-                same = len(set(names)) == 1
-                yield Finding(
-                    "pool_twice" if same else "node_twice", "celery_worker_pools",
-                    f"name {names[0]}" if same else f"node {node}", (host.name,),
-                    "two pools of one host have this name" if same
-                    else f"the pools {' and '.join(names)} would both start a node of this name",
-                    f"Give each pool its own name in {inventory.where('celery_worker')}",
-                )  # fmt: skip
+        found, problems = _parsed(host)
+        for problem in problems:
+            yield dataclasses.replace(problem, hosts=(host.name,), remedy=f"{problem.remedy} in {where}")
+        for pool in found:
+            yield from _manager(host, pool, where)
 
 
-def _pool(inventory: Inventory, host: Host, pool: dict[str, t.Any]) -> t.Iterator[Finding]:
-    name, kind = str(pool.get("name")), str(pool.get("pool", "prefork"))
-    remedy = f"Correct {_pools_file(inventory)}"
-
-    def finding(check: str, value: str, problem: str, remedy: str = remedy) -> Finding:
-        return Finding(check, f"celery_worker_pools[{name}]", value, (host.name,), problem, remedy)
-
-    if not POOL_NAME.match(name):
-        yield finding("pool_name", f"name {name}", "a pool's name takes small letters, digits, '-' and '_'")
-    if not queues_of(pool.get("queues")):
-        yield finding("pool_queues", "queues []", "this pool would consume nothing", f"List its queues: {remedy}")
-    if (number(pool.get("processes", 1)) or 0) < 1:
-        yield finding("pool_processes", f"processes {pool.get('processes')}", "a pool has at least one process")
-    given = pool.get("concurrency", "auto")
-    concurrency = number(given)
-    if concurrency is None and given != "auto":
-        yield finding("pool_concurrency", f"concurrency {given}", "it is neither a number nor auto")
-    if concurrency is not None and concurrency < 1:
-        yield finding("pool_concurrency", f"concurrency {concurrency}", "at least one task must run at a time")
-    if kind == "solo" and concurrency is not None and concurrency > 1:
-        yield finding("pool_solo", f"concurrency {concurrency}", "a solo pool runs one task at a time")
-    autoscale = pool.get("autoscale")
-    options = [str(entry) for entry in pool.get("options") or []]
-    if kind != "prefork" and (autoscale or any(option.startswith("--autoscale") for option in options)):
-        yield finding(
-            "pool_autoscale", f"pool {kind} with autoscale", f"a {kind} pool cannot grow and shrink",
-            f"Remove autoscale of this pool and set its concurrency, or use pool: prefork, in {inventory.where('celery_worker')}",
+def _manager(host: Host, pool: dict[str, t.Any], where: str) -> t.Iterator[Finding]:
+    """What the service manager cannot do for a pool."""
+    manager, variable = host.get("celery_worker_manager"), f"{pools.POOLS}[{pool['name']}]"
+    if manager != "supervisor":
+        return
+    if pool["memory_max_mb"]:
+        yield Finding(
+            "pool_memory", variable, f"memory_max_mb {pool['memory_max_mb']}", (host.name,),
+            "supervisor has no bound for the memory of a program, so it would be ignored",
+            f"Remove it, set max_memory_per_child_mb, or use celery_worker_manager: systemd, in {where}",
         )  # fmt: skip
-    memory = number(pool.get("memory_max_mb"))
-    if memory and host.get("celery_worker_manager") == "supervisor":
-        yield finding(
-            "pool_memory", f"memory_max_mb {memory}", "supervisor has no bound for the memory of a program, so it would be ignored",
-            f"Remove it, set max_memory_per_child_mb, or use celery_worker_manager: systemd, in {inventory.where('celery_worker')}",
-        )  # fmt: skip
-    if isinstance(autoscale, dict):
-        low, high = number(autoscale.get("min")), number(autoscale.get("max"))
-        if low is not None and high is not None and low > high:
-            yield finding("pool_autoscale", f"autoscale {low} to {high}", "the least is more than the most")
+    for key, quote in (("options", service_command), ("environment", service_environment)):
+        try:
+            quote(pool[key], manager)
+        except AnsibleFilterError as exc:
+            yield Finding(f"pool_{key}", variable, key, (host.name,), str(exc).partition(": ")[2], f"Correct it in {where}")
 
 
 def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
@@ -184,12 +155,12 @@ def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
         if not requirements or any(entry.lstrip().startswith("-") for entry in requirements):
             continue
         words = {word.lower() for entry in requirements for word in re.findall(r"[A-Za-z0-9_.-]+", re.split(r"[<>=!~;@ ]", entry)[0])}
-        for kind in GREENLETS:
-            pools = [str(pool.get("name")) for pool in pools_of(host) if pool.get("pool") == kind]
-            if pools and kind not in words:
+        for kind in pools.GREENLET_TYPES:
+            users = [pool["name"] for pool in pools_of(host) if pool["pool"] == kind]
+            if users and kind not in words:
                 yield Finding(
                     "greenlets_missing", "celery_app_extra_requirements", str(host.items("celery_app_extra_requirements")),
-                    (host.name,), f"the pool {shortened(pools)} is of type {kind}, which nothing installs",
+                    (host.name,), f"the pool {shortened(users)} is of type {kind}, which nothing installs",
                     f"Add {kind} to celery_app_extra_requirements in {inventory.where('celery_app')}",
                 )  # fmt: skip
 
@@ -235,9 +206,11 @@ def _limits(host: Host) -> t.Iterator[tuple[str, int | None, int | None]]:
     yield "celery_app_task_time_limit_seconds", hard, soft
     if "celery_worker" in host.roles:
         for pool in pools_of(host):
-            own_hard, own_soft = number(pool.get("time_limit_seconds")), number(pool.get("soft_time_limit_seconds"))
+            own_hard, own_soft = pool["time_limit_seconds"], pool["soft_time_limit_seconds"]
             if own_hard or own_soft:
-                yield f"celery_worker_pools[{pool.get('name')}].time_limit_seconds", own_hard or hard, own_soft or soft
+                # Two limits of one pool are compared where pools are.
+                other = None if own_hard and own_soft else own_soft or soft
+                yield f"{pools.POOLS}[{pool['name']}].time_limit_seconds", own_hard or hard, other
 
 
 def check_times(inventory: Inventory) -> t.Iterator[Finding]:

@@ -84,22 +84,28 @@ def test_limits_events_includes_and_options_reach_the_command_line():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"name": "Big"}, "pool name 'Big'"),
-        ({"queues": []}, "queues is []"),
-        ({"queues": "video"}, "queues is 'video'"),
-        ({"queues": ["a,b"]}, "queues is"),
+        ({"name": "Big"}, "[pool_name] celery_worker_pools[Big] = name 'Big' on cpu-1: a pool's name takes"),
+        ({"queues": []}, "[pool_queues] celery_worker_pools[video] = queues [] on cpu-1"),
+        ({"queues": "video"}, "queues 'video' on cpu-1: give a list"),
+        ({"queues": ["a,b"]}, "queues ['a,b'] on cpu-1: a queue's name takes"),
+        ({"queues": [None]}, "queues [None] on cpu-1: give a list"),
         ({"pool": "process"}, "choose one of prefork"),
-        ({"concurrency": 0}, "concurrency is 0"),
-        ({"concurrency": "many"}, "concurrency is 'many'"),
-        ({"concurrency": True}, "concurrency is True"),
-        ({"processes": 0}, "processes is 0"),
+        ({"concurrency": 0}, "concurrency 0 on cpu-1: set a whole number of at least 1, or auto"),
+        ({"concurrency": "many"}, "concurrency 'many'"),
+        ({"concurrency": True}, "concurrency True"),
+        ({"processes": 0}, "processes 0"),
         ({"pool": "solo", "concurrency": 2}, "one task at a time"),
         ({"pool": "gevent", "autoscale": {"min": 1, "max": 2}}, "prefork only"),
-        ({"autoscale": {"min": 3, "max": 2}}, "above autoscale.max"),
+        ({"autoscale": {"min": 3, "max": 2}}, "autoscale {'min': 3, 'max': 2} on cpu-1: the least of 3 is above"),
         ({"autoscale": {"max": 2}}, "give min and max"),
-        ({"time_limit_seconds": 5, "soft_time_limit_seconds": 5}, "must be below"),
-        ({"log_level": "info"}, "log_level is 'info'"),
-        ({"conccurency": 2}, "unknown key 'conccurency'"),
+        ({"time_limit_seconds": 5, "soft_time_limit_seconds": 5}, "the soft time limit of 5 s is not below it"),
+        ({"log_level": "info"}, "log_level 'info' on cpu-1: choose one of DEBUG"),
+        ({"conccurency": 2}, "unknown key 'conccurency' on cpu-1: there is no such key, did you mean 'concurrency'?"),
+        ({"options": "--purge"}, "options '--purge' on cpu-1: give a list"),
+        ({"options": ["a\nb"]}, "a line break"),
+        ({"environment": ["A=1"]}, "environment on cpu-1: give a dictionary"),
+        ({"environment": {"A-B": 1}}, "'A-B' is not a name of an environment variable"),
+        ({"environment": {"A": "secret\n"}}, "the value of A has a line break"),
     ],
 )
 def test_bad_pools_are_refused_with_the_key_and_the_value(bad, message):
@@ -108,8 +114,17 @@ def test_bad_pools_are_refused_with_the_key_and_the_value(bad, message):
     assert message in str(caught.value)
 
 
+def test_everything_that_is_wrong_is_said_at_once():
+    with pytest.raises(AnsibleFilterError) as caught:
+        nodes(pool(processes=0, concurrency="many"), pool(name="B"), defaults={"pool": "gevnet"}, overrides={"video": {"queue": []}})
+    said = str(caught.value).splitlines()
+    checks = [line.split("]")[0].lstrip("[") for line in said]
+    assert checks == ["pool_pool", "pool_processes", "pool_concurrency", "pool_key", "pool_name"]
+    assert said[0].endswith("choose one of prefork, gevent, eventlet, threads, solo, did you mean 'gevent'? Correct it.")
+
+
 def test_two_pools_cannot_give_one_node_name():
-    with pytest.raises(AnsibleFilterError, match="'video-2' on host cpu-1"):
+    with pytest.raises(AnsibleFilterError, match="node video-2 on cpu-1: the pools video and video-2 would both start"):
         nodes(pool(processes=2), pool(name="video-2"))
 
 
@@ -122,7 +137,11 @@ def test_overrides_replace_keys_of_the_pools_they_name():
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [({"proceses": 2}, "unknown key 'proceses'"), ({"name": "x"}, "cannot rename"), (3, "its override is 3")],
+    [
+        ({"proceses": 2}, "unknown key 'proceses'"),
+        ({"name": "x"}, "cannot rename"),
+        (3, r"celery_worker_pool_overrides\[video\] = 3 on cpu-1: give a dictionary"),
+    ],
 )
 def test_bad_overrides_are_refused(keys, message):
     with pytest.raises(AnsibleFilterError, match=message):

@@ -38,6 +38,11 @@ def test_one_pool_stands_in_for_all_its_queues():
     assert stand_ins(nodes, ["io-1"]) == {"io-1": {"all": {"processes": 2}}}
 
 
+def test_a_pool_whose_next_name_is_taken_stands_in_for_nothing():
+    nodes = [node("all", "io-1", "a"), node("all-2", "io-1", "b"), node("more", "io-1", "a")]
+    assert stand_ins(nodes, ["io-1"]) == {"io-1": {"all-2": {"processes": 2}, "more": {"processes": 2}}}
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [

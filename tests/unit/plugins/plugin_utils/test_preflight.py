@@ -122,7 +122,7 @@ def test_memory_of_the_pools(pool: dict[str, t.Any], expected: list[str]) -> Non
 
 
 def test_without_facts_nothing_is_said_about_hosts() -> None:
-    host = worker(celery_worker_pools=[{"name": "cpu", "concurrency": 500}])
+    host = worker(celery_worker_pools=[{"name": "cpu", "queues": ["a"], "concurrency": 500}])
     assert names(inventory(host, limits={"distributions": {"Debian": ["12"]}}), *preflight_hosts.CHECKS) == []
 
 

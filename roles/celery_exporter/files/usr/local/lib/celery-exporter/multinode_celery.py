@@ -28,11 +28,16 @@ ANSWER_SECONDS = 2.0
 FINISHED = ("succeeded", "failed", "retried", "rejected", "revoked")
 
 
-def pool_of(node: str, pools: t.Container[str]) -> tuple[str, str]:
-    """Return the pool and the host of a node: C(video-2@cpu-1) is the second process of the pool C(video)."""
-    name, _at, host = node.partition("@")
-    first = re.sub(r"-\d+$", "", name)
-    return (first if name not in pools and first in pools else name), host
+class Pools:
+    """Tells the pool and the host of a node by its name, as the settings say; nodes that fit nothing are pools of their own."""
+
+    def __init__(self, nodes: t.Iterable[t.Mapping[str, str]]) -> None:
+        self._patterns = [(re.compile(entry["pattern"]), entry["pool"]) for entry in nodes]
+
+    def of(self, node: str) -> tuple[str, str]:
+        """Return the pool and the host."""
+        name, _at, host = node.partition("@")
+        return next((pool for pattern, pool in self._patterns if pattern.fullmatch(node)), name), host
 
 
 class Exporter(library.Exporter):
@@ -47,6 +52,7 @@ class Exporter(library.Exporter):
             initial_queues=settings["queues"],
         )
         self.settings, self.app, self.reader = settings, app, reader
+        self.pools = Pools(settings["nodes"])
         self.state = app.events.State(max_tasks_in_memory=settings["tasks_in_memory"])
         self.lock = threading.Lock()
         self.consumed: dict[str, list[str]] = {}
@@ -69,7 +75,7 @@ class Exporter(library.Exporter):
         super().track_task_event(event)
         state = event["type"].removeprefix("task-")
         if state in FINISHED:
-            pool, host = pool_of(event["hostname"], self.settings["pools"])
+            pool, host = self.pools.of(event["hostname"])
             self.finished.labels(pool, host, event["hostname"], state).inc()
             if state == "succeeded":
                 self.runtime.labels(pool, host).observe(event.get("runtime") or 0)
@@ -148,12 +154,12 @@ class Exporter(library.Exporter):
         labels = ["node", "pool", "host"]
         consumer = GaugeMetricFamily("multinode_queue_consumer", "A node that consumes a queue.", labels=["queue", *labels])
         for node, queue in self.consumed_queues():
-            consumer.add_metric([queue, node, *pool_of(node, self.settings["pools"])], 1)
+            consumer.add_metric([queue, node, *self.pools.of(node)], 1)
         yield consumer
         up = GaugeMetricFamily("multinode_worker_up", "Whether a node gave a sign of life in time.", labels=labels)
         active = GaugeMetricFamily("multinode_worker_active_tasks", "Tasks that a node runs.", labels=labels)
         for node in list(self.worker_last_seen):
-            words = [node, *pool_of(node, self.settings["pools"])]
+            words = [node, *self.pools.of(node)]
             up.add_metric(words, int(self.alive(node)))
             active.add_metric(words, self.active.get(node, 0) if self.alive(node) else 0)
         yield up
