@@ -26,22 +26,6 @@ options:
 
     NODES = r"""
 options:
-  prefix:
-    description: What the names of units and programs of worker nodes begin with; all others are left alone.
-    type: str
-    default: celery-worker-
-  unit_directory:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  program_directory:
-    description: Directory of the supervisor programs.
-    type: path
-    default: /etc/supervisor/conf.d
-  supervisor_socket:
-    description: Socket of supervisor.
-    type: path
-    default: /run/supervisor.sock
   start_timeout_seconds:
     description: How long a started node may take until it is ready, in seconds.
     type: int
