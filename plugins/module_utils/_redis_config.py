@@ -171,11 +171,6 @@ def immutable_name(error: str) -> str:
     return match.group(1) if match else ""
 
 
-def started_before(paths_changed: t.Iterable[float], started: float) -> bool:
-    """Tell whether a process is older than one of the files it was started from."""
-    return any(changed > started for changed in paths_changed)
-
-
 def parse_sentinel_state(text: str, name: str) -> dict[str, str]:
     """Return what a Sentinel's state file holds about one master, by option."""
     settings = {}

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import time
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
@@ -82,36 +81,6 @@ def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
     """Open the server that :func:`server_options` describe, while it may still be starting."""
     passwords = [params["password"], params["previous_password"]]
     return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"], tls=tls_files(params["tls"]))
-
-
-def process_start(pid: int) -> float:
-    """Return when a process of this host was started, in seconds of the wall clock, unmoved by clock corrections since boot."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
-        ticks = int(handle.read().rsplit(")", 1)[1].split()[19])
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age
-
-
-def newer_files(pid: int, paths: t.Iterable[str]) -> list[str]:
-    """Return the files that were changed after a process was started from them."""
-    started = process_start(pid)
-    return [path for path in paths if os.path.exists(path) and os.stat(path).st_mtime > started]
-
-
-def replaced_code(maps: str) -> list[str]:
-    """Return the programs and libraries of a C(/proc/PID/maps) that were replaced on disk since the process loaded them."""
-    found = set()
-    for line in maps.splitlines():
-        words = line.split(None, 5)
-        if len(words) == 6 and "x" in words[1] and words[5].startswith("/") and words[5].endswith(" (deleted)"):
-            found.add(words[5].removesuffix(" (deleted)"))
-    return sorted(found)
-
-
-def restart_paths(pid: int, paths: t.Iterable[str]) -> list[str]:
-    """Return what a process has to be started again for: files changed since, and code that an upgrade replaced."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as handle:
-        return newer_files(pid, paths) + replaced_code(handle.read())
 
 
 def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:

@@ -103,6 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils._processes import restart_paths, started_at
 
 
 def wanted_settings(params: dict[str, t.Any]) -> dict[str, str]:
@@ -141,7 +142,7 @@ def has_old_files(shown: bytes, files: dict[str, str], pid: int, read_path: str)
         if first_certificate(handle.read()) != shown:
             return True
     # What it trusts cannot be asked for, but when it has read it can.
-    read = max(rm.process_start(pid), os.stat(read_path).st_mtime if os.path.exists(read_path) else 0.0)
+    read = max(started_at(pid) or 0.0, os.stat(read_path).st_mtime if os.path.exists(read_path) else 0.0)
     return any(os.stat(path).st_mtime > read for path in files.values() if path)
 
 
@@ -182,7 +183,7 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         # What Redis itself finds equal was no change, however differently it was written.
         live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
-    paths = rm.restart_paths(pid, params["definition_paths"])
+    paths = restart_paths(pid, params["definition_paths"])
     touched = [*users, *removed]
     return {
         "changed": bool(changes or touched or old_files),

@@ -121,6 +121,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils._processes import restart_paths
 
 _SECRET = ("auth-pass", "sentinel-pass")
 
@@ -181,7 +182,7 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         rm.set_users(client, {user: acl_wanted[user] for user in users}, removed)
     touched = [*users, *removed]
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
-    paths = rm.restart_paths(pid, params["definition_paths"])
+    paths = restart_paths(pid, params["definition_paths"])
     before = {key: live_master.get(key, "") for key in master} | {key: live_global.get(key, "") for key in globals_}
     return {
         "changed": bool(added or master or globals_ or touched),
