@@ -23,6 +23,7 @@ from ansible_collections.multinode.celery.plugins.module_utils._celery_client im
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
 from ansible_collections.multinode.celery.plugins.module_utils._processes import stat_fields
+from ansible_collections.multinode.celery.plugins.module_utils._tables import aligned
 
 LOOK_SECONDS = 0.3
 # The marker of a drained host: units look for it, and supervisor reads it as environment.
@@ -167,8 +168,7 @@ def table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
         cells.append([one["node"], one["outcome"], f"{one['seconds']:.1f}", *counts])
         for key, words in (("given_back", "given back"), ("lost", "LOST"), ("unsettled", "unknown, delivered again after the visibility timeout")):
             notes += [f"{one['node']}: {words}: {task}" for task in one[key]]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
-    return [" | ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in cells] + notes
+    return aligned(cells) + notes
 
 
 class Drain:

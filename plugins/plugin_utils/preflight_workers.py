@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.plugin_utils import requirements_lock
+from ansible_collections.multinode.celery.plugins.plugin_utils.findings import shortened
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     Check,
     Finding,
@@ -17,7 +18,6 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Inventory,
     meant,
     number,
-    shortened,
 )
 
 GREENLETS = ("gevent", "eventlet")
