@@ -80,7 +80,6 @@ def test_hashes_are_not_shown() -> None:
     assert "0000" not in acl.masked(["on", HASH])
 
 
-
 FILE = f"user kept on {HASH} ~a:* +get\nuser more on {HASH} +get +set\nuser new on {HASH} +ping\n"
 
 
