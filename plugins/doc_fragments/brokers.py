@@ -4,11 +4,37 @@
 
 from __future__ import annotations
 
+import textwrap
+
+# An option of a server, and within the option that describes a group.
+TLS = """\
+  tls:
+    description:
+      - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
+      - Connections are plain where it is empty.
+    type: dict
+    default: {}
+    suboptions:
+      ca_path:
+        description: The CAs that are trusted.
+        type: path
+        default: ""
+      certificate_path:
+        description: Certificate of this host.
+        type: path
+        default: ""
+      key_path:
+        description: Key of the certificate.
+        type: path
+        default: ""
+"""
+
 
 class ModuleDocFragment:
     """Options that the modules for Redis and Sentinel share."""
 
-    GROUP = r"""
+    GROUP = (
+        r"""
 options:
   brokers:
     description:
@@ -72,25 +98,9 @@ options:
         description: Name under which the Sentinels watch the master.
         type: str
         default: celery
-      tls:
-        description:
-          - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
-          - Connections are plain where it is empty.
-        type: dict
-        default: {}
-        suboptions:
-          ca_path:
-            description: The CAs that are trusted.
-            type: path
-            default: ""
-          certificate_path:
-            description: Certificate of this host.
-            type: path
-            default: ""
-          key_path:
-            description: Key of the certificate.
-            type: path
-            default: ""
+"""
+        + textwrap.indent(TLS, "    ")
+        + """\
   timeout_seconds:
     description: How long one server may take to accept a connection or to reply.
     type: float
@@ -99,9 +109,16 @@ options:
     description: How long to wait for the wanted state.
     type: float
     default: 30.0
+attributes:
+  action_group:
+    description: Use C(group/multinode.celery.brokers) in C(module_defaults) to say once how the brokers are reached.
+    support: full
+    membership: [multinode.celery.brokers]
 """
+    )
 
-    SERVER = r"""
+    SERVER = (
+        r"""
 options:
   address:
     description: Address of the server.
@@ -119,38 +136,27 @@ options:
     description: Password that O(user) had before, tried where the new one is not yet known.
     type: str
     default: ""
-  tls:
-    description:
-      - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
-      - Connections are plain where it is empty.
-    type: dict
-    default: {}
-    suboptions:
-      ca_path:
-        description: The CAs that are trusted.
-        type: path
-        default: ""
-      certificate_path:
-        description: Certificate of this host.
-        type: path
-        default: ""
-      key_path:
-        description: Key of the certificate.
-        type: path
-        default: ""
+"""
+        + TLS
+        + """\
   acl:
     description:
       - Content of the server's ACL file. Users that differ are set, and users that it does not name are deleted.
       - No user is touched when it is empty. C(ACL LOAD) is never used, because Redis 7.0 then disconnects every client.
     type: str
     default: ""
+  wait_seconds:
+    description: How long the server may take to answer.
+    type: float
+    default: 30.0
+"""
+    )
+
+    PROCESS = r"""
+options:
   definition_paths:
     description: Files on this host that the server reads only when it starts, such as its unit. A restart is required when one is newer than the process.
     type: list
     elements: path
     default: []
-  wait_seconds:
-    description: How long the server may take to answer.
-    type: float
-    default: 30.0
 """

@@ -4,16 +4,8 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Options that the modules for Celery share."""
-
-    APPLICATION = r"""
-options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
+# Where the programs of applications are, and as whom they run; the end of each fragment.
+PROGRAMS = """\
   app_root:
     description: Directory that holds the releases of all applications.
     type: path
@@ -22,26 +14,31 @@ options:
     description: User that runs the application's programs.
     type: str
     default: celery
+attributes:
+  action_group:
+    description: Use C(group/multinode.celery.application) in C(module_defaults) to say once which application is meant, where it is and as whom it runs.
+    support: full
+    membership: [multinode.celery.application]
 """
 
-    NODES = r"""
+
+class ModuleDocFragment:
+    """Options that the modules for Celery share."""
+
+    APPLICATION = (
+        r"""
 options:
-  prefix:
-    description: What the names of units and programs of worker nodes begin with; all others are left alone.
+  app_name:
+    description: Name of the application, as in C(celery_app_name).
     type: str
-    default: celery-worker-
-  unit_directory:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  program_directory:
-    description: Directory of the supervisor programs.
-    type: path
-    default: /etc/supervisor/conf.d
-  supervisor_socket:
-    description: Socket of supervisor.
-    type: path
-    default: /run/supervisor.sock
+    required: true
+"""
+        + PROGRAMS
+    )
+
+    NODES = (
+        r"""
+options:
   start_timeout_seconds:
     description: How long a started node may take until it is ready, in seconds.
     type: int
@@ -61,14 +58,6 @@ options:
       - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
         given back at once; without, they come back after the visibility timeout.
     type: str
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   marker:
     description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.
     type: path
@@ -78,3 +67,5 @@ options:
     type: path
     default: /var/lib/celery/drain
 """
+        + PROGRAMS
+    )

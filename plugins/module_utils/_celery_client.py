@@ -18,13 +18,15 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote
-from ansible_collections.multinode.celery.plugins.module_utils._processes import redact
+from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 ARGUMENTS: dict[str, t.Any] = {
     "app_name": {"type": "str", "required": True},
     "app_root": {"type": "path", "default": "/opt/celery"},
     "user": {"type": "str", "default": "celery"},
 }
+# Where the role celery_app writes the configuration of each application.
+CONFIGURATION = "/etc/celery"
 # Importing Celery takes seconds on a busy machine.
 START_SECONDS = 30
 ENVIRONMENT = ("PATH=/usr/bin:/bin", "LANG=C.UTF-8", "CELERY_CONFIG_MODULE=celeryconfig")
@@ -46,7 +48,7 @@ def ask(module: AnsibleModule, action: str, seconds: float, release: str = "curr
         words += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--init-groups"]
     # -P: nothing is imported from the current directory.
     words += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
-    config = f"/etc/celery/{params['app_name']}"
+    config = f"{CONFIGURATION}/{params['app_name']}"
     question = json.dumps({"action": action, "config": config, "source": f"{directory}/src", **request})
     code, out, err = module.run_command(words, data=question, cwd="/", expand_user_and_vars=False)
     if code:

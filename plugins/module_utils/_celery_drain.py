@@ -19,13 +19,21 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _celery_client
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
+from ansible_collections.multinode.celery.plugins.module_utils._processes import stat_fields
+from ansible_collections.multinode.celery.plugins.module_utils._tables import aligned
 
 LOOK_SECONDS = 0.3
 # The marker of a drained host: units look for it, and supervisor reads it as environment.
 MARKER = "/etc/celery/drained"
+# What the names of units and programs of worker nodes begin with; all others are left alone.
+PREFIX = "celery-worker-"
+UNIT_DIRECTORY = "/etc/systemd/system"
+PROGRAM_DIRECTORY = "/etc/supervisor/conf.d"
+SUPERVISOR_SOCKET = "/run/supervisor.sock"
 # A suspended process, in /proc/<pid>/stat; neither TERM nor QUIT reaches it.
 SUSPENDED = ("T", "t")
 # A log of INFO lines of this size goes back further than any running task of a busy node.
@@ -34,18 +42,13 @@ SETTLE_SECONDS = 20
 COLUMNS = ("node", "outcome", "seconds", "finished", "given back", "lost")
 
 ARGUMENTS: dict[str, t.Any] = {
+    **_celery_client.ARGUMENTS,
     "app_name": {"type": "str"},
-    "app_root": {"type": "path", "default": "/opt/celery"},
-    "user": {"type": "str", "default": "celery"},
     "marker": {"type": "path", "default": MARKER},
     "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
     "answer_timeout_seconds": {"type": "int", "default": 30},
     "start_timeout_seconds": {"type": "int", "default": 120},
     "stop_timeout_seconds": {"type": "int", "default": 360},
-    "prefix": {"type": "str", "default": "celery-worker-"},
-    "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
-    "program_directory": {"type": "path", "default": "/etc/supervisor/conf.d"},
-    "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
 }
 
 _TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>received|\S+)")
@@ -63,10 +66,8 @@ class Leaver(t.NamedTuple):
 
 def service_managers(module: AnsibleModule) -> tuple[Manager, Manager]:
     """Return the two service managers, as C(ARGUMENTS) describe them."""
-    params, run = module.params, module.run_command
-    prefix, stop = params["prefix"], params["stop_timeout_seconds"]
-    supervisor = Supervisor(run, params["program_directory"], prefix, stop, params["supervisor_socket"])
-    return Systemd(run, params["unit_directory"], prefix, stop), supervisor
+    run, stop = module.run_command, module.params["stop_timeout_seconds"]
+    return Systemd(run, UNIT_DIRECTORY, PREFIX, stop), Supervisor(run, PROGRAM_DIRECTORY, PREFIX, stop, SUPERVISOR_SOCKET)
 
 
 def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:
@@ -78,11 +79,7 @@ def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:
 
 def status(process: int, proc: str = "/proc") -> str:
     """Return the letter of a process's state, nothing when it is gone or only waits to be reaped."""
-    try:
-        with open(f"{proc}/{process}/stat", encoding="utf-8", errors="replace") as stat:
-            letter = stat.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
+    letter = "".join(stat_fields(process, proc)[:1])
     return "" if letter in ("Z", "X") else letter
 
 
@@ -171,8 +168,7 @@ def table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
         cells.append([one["node"], one["outcome"], f"{one['seconds']:.1f}", *counts])
         for key, words in (("given_back", "given back"), ("lost", "LOST"), ("unsettled", "unknown, delivered again after the visibility timeout")):
             notes += [f"{one['node']}: {words}: {task}" for task in one[key]]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
-    return [" | ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in cells] + notes
+    return aligned(cells) + notes
 
 
 class Drain:

@@ -11,7 +11,8 @@ import time
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, State
-from ansible_collections.multinode.celery.plugins.module_utils._processes import redact, started_at, tail
+from ansible_collections.multinode.celery.plugins.module_utils._processes import started_at, tail
+from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 READY_MARK = b" ready."
 # Without a line in the log (a level above INFO) a node that lives this long has got past its imports.

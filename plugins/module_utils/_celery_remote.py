@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 import tempfile
@@ -259,16 +258,9 @@ def read_queues(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     return {"queues": queues, "unacked": unacked}
 
 
-def read_environment(config: str) -> dict[str, str]:
-    """Return the variables of the application's environment file."""
-    with open(os.path.join(config, "environment"), encoding="utf-8") as file:
-        pairs = (word.partition("=") for word in shlex.split(file.read(), comments=True))
-        return {name: value for name, _equals, value in pairs}
-
-
 def load_release(request: dict[str, t.Any]) -> t.Any:
     """Return the application of a release as a worker would load it, with the user's code."""
-    os.environ.update(read_environment(request["config"]))
+    os.environ.update(request["environment"])
     sys.path[:0] = [request["config"], request["source"]]
     from celery.app.utils import find_app
 
@@ -386,7 +378,7 @@ def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
     known = {*registered, *request["allowed"]}
     answer["unknown"] = unknown_tasks(waiting["queues"], waiting["unacked"], known)
     answer["incomplete"] = sorted(name for name, report in waiting["queues"].items() if not report["complete"])
-    answer["trial"] = trial(app, request) if request["trial"] and not answer["unknown"] else {}
+    answer["trial"] = {} if answer["unknown"] else trial(app, request)
     return answer
 
 

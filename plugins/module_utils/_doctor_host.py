@@ -11,15 +11,15 @@ import hashlib
 import os
 import pwd
 import re
-import shlex
 import stat
 import threading
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.module_utils import _environment_file
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
-from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path
 from ansible_collections.multinode.celery.plugins.module_utils._limits import nofile_of
+from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, stat_fields
 
 UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,MainPID,Type,UnitFileState"
 REDIS_FIELDS = (
@@ -54,7 +54,7 @@ def meminfo(text: str) -> dict[str, int]:
 
 def release_facts(text: str) -> dict[str, str]:
     """Return Ansible's facts on the distribution from the text of C(/etc/os-release)."""
-    fields = dict(word.partition("=")[::2] for word in shlex.split(text, comments=True))
+    fields = _environment_file.parse(text)
     version = fields.get("VERSION_ID", "")
     return {
         "distribution": fields.get("ID", "").capitalize(),
@@ -115,10 +115,9 @@ def process(pid: int, paths: t.Iterable[str]) -> dict[str, t.Any]:
         opened = len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         opened = 0
-    state = read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1]
     return {
         "pid": pid,
-        "state": state[0] if state else "",
+        "state": "".join(stat_fields(pid)[:1]),
         "nofile": limits[0] if limits else 0,
         "opened": opened,
         "newer": newer_path(pid, paths),
@@ -163,7 +162,7 @@ def configured(text: str) -> dict[str, str]:
 def passwords(text: str) -> dict[str, str]:
     """Return the variables of an environment file."""
     try:
-        return dict(word.partition("=")[::2] for word in shlex.split(text, comments=True))
+        return _environment_file.parse(text)
     except ValueError:
         return {}
 

@@ -53,8 +53,8 @@ def words(secrets: t.Iterable[str]) -> list[str]:
     return sorted(found, key=lambda word: (-len(word), word))
 
 
-def redact(text: str, secrets: t.Iterable[str], path: str = "") -> str:
-    """Return a text without the secrets and without what looks like one."""
+def redact(text: str, secrets: t.Iterable[str] = (), path: str = "") -> str:
+    """Return a text without the secrets and without what looks like one, such as the password of a URL."""
     for word in words(secrets):
         text = text.replace(word, HIDDEN)
     for pattern, replacement in PATTERNS:

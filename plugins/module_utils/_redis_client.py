@@ -222,6 +222,11 @@ def pairs(flat: t.Sequence[t.Any]) -> dict[str, t.Any]:
     return dict(zip(flat[::2], flat[1::2]))
 
 
+def parse_clients(listing: str) -> list[dict[str, str]]:
+    """Return the fields of each connection in a C(CLIENT LIST) reply."""
+    return [dict(word.partition("=")[::2] for word in line.split()) for line in listing.splitlines() if line.strip()]
+
+
 def parse_info(text: str) -> dict[str, str]:
     """Return the fields of an C(INFO) reply."""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import os
-import time
 import typing as t
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 
@@ -59,9 +58,13 @@ def server_options(port: int) -> dict[str, t.Any]:
         "previous_password": {"type": "str", "default": "", "no_log": True},
         "tls": tls_option(),
         "acl": {"type": "str", "default": "", "no_log": True},
-        "definition_paths": {"type": "list", "elements": "path", "default": []},
         "wait_seconds": {"type": "float", "default": 30.0},
     }
+
+
+def process_options() -> dict[str, t.Any]:
+    """Return the option by which a module is told what a server reads only when it starts."""
+    return {"definition_paths": {"type": "list", "elements": "path", "default": []}}
 
 
 def services(brokers: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
@@ -84,64 +87,21 @@ def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
     return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"], tls=tls_files(params["tls"]))
 
 
-def process_start(pid: int) -> float:
-    """Return when a process of this host was started, in seconds of the wall clock, unmoved by clock corrections since boot."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
-        ticks = int(handle.read().rsplit(")", 1)[1].split()[19])
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age
+def configure(
+    module: AnsibleModule, server: str, apply: t.Callable[[rc.RedisClient, dict[str, t.Any], bool], dict[str, t.Any]]
+) -> dict[str, t.Any]:
+    """Return what ``apply`` returns for one server; in check mode one that does not run yet counts as up to date.
 
-
-def newer_files(pid: int, paths: t.Iterable[str]) -> list[str]:
-    """Return the files that were changed after a process was started from them."""
-    started = process_start(pid)
-    return [path for path in paths if os.path.exists(path) and os.stat(path).st_mtime > started]
-
-
-def replaced_code(maps: str) -> list[str]:
-    """Return the programs and libraries of a C(/proc/PID/maps) that were replaced on disk since the process loaded them."""
-    found = set()
-    for line in maps.splitlines():
-        words = line.split(None, 5)
-        if len(words) == 6 and "x" in words[1] and words[5].startswith("/") and words[5].endswith(" (deleted)"):
-            found.add(words[5].removesuffix(" (deleted)"))
-    return sorted(found)
-
-
-def restart_paths(pid: int, paths: t.Iterable[str]) -> list[str]:
-    """Return what a process has to be started again for: files changed since, and code that an upgrade replaced."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as handle:
-        return newer_files(pid, paths) + replaced_code(handle.read())
-
-
-def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
-    """Return the users of a running server by name."""
-    return {words[1]: words[2:] for words in map(conf.acl_words, client.command("ACL", "LIST"))}
-
-
-def normal_acl(client: rc.RedisClient, wanted: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return wanted users as this server would list them.
-
-    Redis describes a user's commands in its own words, which depend on its version. So it is asked: a user that
-    nobody can be is given the rules for a moment.
+    :param server: what messages call it.
     """
-    probe = f"probe-{os.getpid()}"
-    normal = {}
+    params, check_mode = module.params, module.check_mode
     try:
-        for name, rules in wanted.items():
-            client.command("ACL", "SETUSER", probe, "reset", *[rule for rule in rules if rule[0] != "#" and rule != "nopass"])
-            passwords = [rule for rule in rules if rule[0] == "#" or rule == "nopass"]
-            client.command("ACL", "SETUSER", probe, "off")
-            status = [rule for rule in rules if rule in ("on", "off")][-1:]
-            normal[name] = live_acl(client)[probe] + status + passwords
-    finally:
-        client.command("ACL", "DELUSER", probe)
-    return normal
-
-
-def set_users(client: rc.RedisClient, changes: dict[str, list[str]], removed: t.Sequence[str]) -> None:
-    """Set and delete ACL users; each is replaced in one step, so none has other rights in between."""
-    for name, rules in changes.items():
-        client.command("ACL", "SETUSER", name, "reset", *rules)
-    if removed:
-        client.command("ACL", "DELUSER", *removed)
+        with open_server(params if not check_mode else {**params, "wait_seconds": 0}) as client:
+            return apply(client, params, check_mode)
+    except rc.Unavailable as exc:
+        if not (check_mode and exc.reason == rc.REFUSED):
+            module.fail_json(msg=f"{server} cannot be asked for its settings: {exc}")
+    except rc.ReplyError as exc:
+        module.fail_json(msg=f"{server} refuses a setting or a user: {exc}")
+    message = f"{server} does not run yet, and will start with these settings"
+    return {"changed": False, "settings": [], "users": [], "restart_paths": [], "restart_required": False, "msg": message}

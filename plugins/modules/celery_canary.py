@@ -99,6 +99,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, ClientError, ask
+from ansible_collections.multinode.celery.plugins.module_utils._tables import aligned
 
 COLUMNS = ("queue", "node", "host", "seconds", "ok")
 
@@ -123,9 +124,7 @@ def render_table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
             return "yes" if value else "NO"
         return str(value)
 
-    cells = [list(COLUMNS), *([cell(row, column) for column in COLUMNS] for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
-    return [" | ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in cells]
+    return aligned([COLUMNS, *([cell(row, column) for column in COLUMNS] for row in rows)])
 
 
 def main() -> None:

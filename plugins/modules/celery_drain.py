@@ -127,7 +127,7 @@ from ansible_collections.multinode.celery.plugins.module_utils._celery_ready imp
     log_sizes,
     wait_until_ready,
 )
-from ansible_collections.multinode.celery.plugins.module_utils._processes import redact
+from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 UNIT_SECONDS = 90
 

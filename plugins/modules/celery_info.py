@@ -36,10 +36,6 @@ options:
     description: How long expected nodes are pinged again and again until all answer, in seconds.
     type: float
     default: 10.0
-  fail_on_missing:
-    description: Whether an expected node that does not answer is a failure.
-    type: bool
-    default: false
 author:
   - multinode.celery contributors (@multinode)
 """
@@ -50,7 +46,6 @@ EXAMPLES = r"""
     app_name: proj
     nodes: [video@cpu-1, export@io-1]
     commands: [active_queues]
-    fail_on_missing: true
   register: workers
 """
 
@@ -82,7 +77,6 @@ def main() -> None:
             "commands": {"type": "list", "elements": "str", "choices": list(COMMANDS), "default": ["ping"]},
             "timeout_seconds": {"type": "float", "default": 2.0},
             "wait_seconds": {"type": "float", "default": 10.0},
-            "fail_on_missing": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -100,10 +94,6 @@ def main() -> None:
         )
     except ClientError as error:
         module.fail_json(msg=str(error))
-    if answer["missing"] and params["fail_on_missing"]:
-        module.fail_json(
-            msg=f"no answer from {', '.join(answer['missing'])} within {params['wait_seconds']:g} s", **answer
-        )
     module.exit_json(changed=False, **answer)
 
 

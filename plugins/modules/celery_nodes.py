@@ -117,7 +117,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, service_managers, table
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import last_words, log_sizes, wait_until_ready
-from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, redact
+from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path
+from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 
 class Plan(t.NamedTuple):

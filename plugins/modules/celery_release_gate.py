@@ -45,10 +45,6 @@ options:
     description: How many messages of each queue are read.
     type: int
     default: 100000
-  trial:
-    description: Whether a worker is run.
-    type: bool
-    default: true
   task:
     description: Task that the worker has to execute; one that does no harm and ends soon.
     type: str
@@ -105,8 +101,9 @@ trial:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, ClientError, ask
-from ansible_collections.multinode.celery.plugins.module_utils._processes import redact
+from ansible_collections.multinode.celery.plugins.module_utils import _environment_file
+from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, CONFIGURATION, ClientError, ask
+from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 # Reading long queues comes on top of the trial.
 READ_SECONDS = 60
@@ -140,24 +137,25 @@ def main() -> None:
             "queues": {"type": "list", "elements": "str", "required": True},
             "allowed": {"type": "list", "elements": "str", "default": []},
             "limit": {"type": "int", "default": 100000},
-            "trial": {"type": "bool", "default": True},
             "task": {"type": "str", "default": "multinode.canary"},
             "args": {"type": "list", "elements": "raw", "default": []},
             "timeout_seconds": {"type": "float", "default": 60.0},
         },
     )
     params = module.params
-    names = ("host", "queues", "allowed", "limit", "trial", "task", "args", "timeout_seconds")
+    names = ("host", "queues", "allowed", "limit", "task", "args", "timeout_seconds")
     try:
+        environment = _environment_file.read(f"{CONFIGURATION}/{params['app_name']}/environment")
         answer = ask(
             module,
             "release",
             params["timeout_seconds"] + READ_SECONDS,
             release=f"releases/{params['version']}",
             module_name=params["app_module"],
+            environment=environment,
             **{name: params[name] for name in names},
         )
-    except ClientError as error:
+    except (ClientError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     found = redact(objection(params["version"], answer))
     for queue in answer.get("incomplete", []):

@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.brokers.server
+  - multinode.celery.brokers.process
 options:
   port:
     description: Port of the server.
@@ -100,9 +101,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils._processes import restart_paths, started_at
 
 
 def wanted_settings(params: dict[str, t.Any]) -> dict[str, str]:
@@ -141,7 +144,7 @@ def has_old_files(shown: bytes, files: dict[str, str], pid: int, read_path: str)
         if first_certificate(handle.read()) != shown:
             return True
     # What it trusts cannot be asked for, but when it has read it can.
-    read = max(rm.process_start(pid), os.stat(read_path).st_mtime if os.path.exists(read_path) else 0.0)
+    read = max(started_at(pid) or 0.0, os.stat(read_path).st_mtime if os.path.exists(read_path) else 0.0)
     return any(os.stat(path).st_mtime > read for path in files.values() if path)
 
 
@@ -154,23 +157,11 @@ def read_files_again(client: rc.RedisClient, files: dict[str, str], read_path: s
         os.utime(read_path, (begin, begin))
 
 
-def setting_lines(settings: dict[str, str]) -> str:
-    """Return settings as text for a diff, without secrets."""
-    lines = (f"{name} {'...' if name in conf.SECRET else value}\n" for name, value in sorted(settings.items()))
-    return "".join(lines)
-
-
-def user_lines(users: dict[str, list[str]], names: t.Iterable[str]) -> str:
-    """Return ACL users as text for a diff, without hashes."""
-    return "".join(f"user {name} {conf.masked(users[name])}\n" for name in sorted(names) if name in users)
-
-
 def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Compare, change unless in check mode, and return the module's result."""
     live = rc.pairs(client.command("CONFIG", "GET", "*"))
     changes, restart, unknown = conf.config_diff(wanted_settings(params), live)
-    acl_wanted, acl_live = conf.parse_acl(params["acl"]), rm.live_acl(client)
-    users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
+    acl = _redis_acl.compare(client, params["acl"])
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     files = rm.tls_files(params["tls"])
     old_files = bool(files) and has_old_files(client.certificate(), files, pid, params["tls_read_path"])
@@ -178,23 +169,22 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         set_settings(client, changes, restart)
         if old_files:
             read_files_again(client, files, params["tls_read_path"])
-        rm.set_users(client, {name: acl_wanted[name] for name in users}, removed)
+        acl.apply(client)
         # What Redis itself finds equal was no change, however differently it was written.
         live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
-    paths = rm.restart_paths(pid, params["definition_paths"])
-    touched = [*users, *removed]
+    paths = restart_paths(pid, params["definition_paths"])
     return {
-        "changed": bool(changes or touched or old_files),
+        "changed": bool(changes or acl.users or old_files),
         "settings": sorted({*changes, *(["tls-cert-file"] if old_files else [])}),
-        "users": sorted(touched),
+        "users": acl.users,
         "restart_keys": sorted(restart),
         "restart_paths": paths,
         "restart_required": bool(restart or paths),
         "unknown_keys": sorted(unknown),
         "diff": {
-            "before": setting_lines({name: live[name] for name in changes}) + user_lines(acl_live, touched),
-            "after": setting_lines(changes) + user_lines(users, touched),
+            "before": conf.setting_lines({name: live[name] for name in changes}) + acl.before,
+            "after": conf.setting_lines(changes) + acl.after,
         },
     }
 
@@ -204,6 +194,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **rm.server_options(6379),
+            **rm.process_options(),
             "config": {"type": "str", "default": ""},
             "tls_read_path": {"type": "path", "default": "/run/redis-broker-tls-read"},
             "replication_user": {"type": "str"},
@@ -211,16 +202,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        with rm.open_server(module.params if not module.check_mode else {**module.params, "wait_seconds": 0}) as client:
-            result = apply(client, module.params, module.check_mode)
-    except rc.Unavailable as exc:
-        if not (module.check_mode and exc.reason == rc.REFUSED):
-            module.fail_json(msg=f"Redis cannot be asked for its settings: {exc}")
-        result = {"changed": False, "settings": [], "users": [], "restart_keys": [], "restart_paths": []}
-        result.update(restart_required=False, unknown_keys=[], msg="Redis does not run yet, and will start with these settings")
-    except rc.ReplyError as exc:
-        module.fail_json(msg=f"Redis refuses a setting or a user: {exc}")
+    result = {"restart_keys": [], "unknown_keys": [], **rm.configure(module, "Redis", apply)}
     if result["unknown_keys"]:
         module.warn("This Redis does not know: " + ", ".join(result["unknown_keys"]))
     module.exit_json(**result)

@@ -81,11 +81,6 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_mod
 TOLERANCE_SECONDS = 2
 
 
-def parse(listing: str) -> list[dict[str, str]]:
-    """Return the fields of each connection in a C(CLIENT LIST) reply."""
-    return [dict(word.partition("=")[::2] for word in line.split()) for line in listing.splitlines() if line.strip()]
-
-
 def doubtful(connections: t.Iterable[dict[str, str]], users: t.Collection[str], oldest: float, addresses: t.Collection[str]) -> list[dict[str, t.Any]]:
     """Return connections of some users that are older than so many seconds, or come from unknown addresses."""
     found = []
@@ -113,7 +108,7 @@ def examine(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     for server, nodes, connect, users in kinds:
         for node in nodes if users else []:
             with connect(node["address"]) as client:
-                rows = doubtful(parse(client.command("CLIENT", "LIST")), users, oldest, params["addresses"])
+                rows = doubtful(rc.parse_clients(client.command("CLIENT", "LIST")), users, oldest, params["addresses"])
                 for row in rows:
                     if params["close"] and not check_mode:
                         closed += int(client.command("CLIENT", "KILL", "ID", row["id"]))

@@ -129,8 +129,7 @@ def choose(redises: list[rt.RedisView], master: str, to: str, avoid: t.Collectio
 
 def count_clients(listing: str, users: t.Collection[str]) -> int:
     """Return how many connections of a C(CLIENT LIST) belong to some users."""
-    rows = (dict(word.split("=", 1) for word in line.split() if "=" in word) for line in listing.splitlines())
-    return sum(row.get("user") in users and row.get("flags", "N") != "S" for row in rows)
+    return sum(row.get("user") in users and row.get("flags", "N") != "S" for row in rc.parse_clients(listing))
 
 
 def clients(group: rg.Group, address: str, users: t.Collection[str]) -> int:

@@ -22,10 +22,6 @@ options:
     description: Whether to wait until the group is healthy, and to fail where it does not become so within O(wait_seconds).
     type: bool
     default: false
-  complete:
-    description: Whether a server that gives no answer counts as a problem too.
-    type: bool
-    default: false
 author:
   - multinode.celery contributors (@multinode)
 """
@@ -80,8 +76,7 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_top
 
 def main() -> None:
     """Run the module."""
-    flag = {"type": "bool", "default": False}
-    module = AnsibleModule(argument_spec={**rm.group_options(), "healthy": flag, "complete": flag}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**rm.group_options(), "healthy": {"type": "bool", "default": False}}, supports_check_mode=True)
     params = module.params
     redis, sentinel = rm.services(params["brokers"])
     end = time.monotonic() + params["wait_seconds"]
@@ -89,8 +84,6 @@ def main() -> None:
         sentinels, nodes = rt.survey(redis, sentinel, params["brokers"]["master_name"], params["timeout_seconds"])
         problems = rt.problems(sentinels, nodes, redis.port)
         silent = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
-        if params["complete"]:
-            problems = list(dict.fromkeys([*silent, *problems]))
         if not params["healthy"] or not problems or time.monotonic() >= end:
             break
         time.sleep(0.5)

@@ -77,17 +77,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-
-def started_at(stat_line: str, ticks_per_second: int, since_boot: float, now: float) -> float:
-    """Return the time at which a process began, from its line in C(/proc/<pid>/stat)."""
-    # The name of the program may hold spaces and brackets, so fields are counted after the last bracket.
-    ticks = int(stat_line.rpartition(")")[2].split()[19])
-    return now - (since_boot - ticks / ticks_per_second)
-
-
-def newer_than(paths: list[str], moment: float) -> list[str]:
-    """Return the paths that changed after a moment."""
-    return [path for path in paths if os.path.lexists(path) and os.lstat(path).st_mtime > moment]
+from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_paths, newer_than
 
 
 def wall_clock(monotonic_microseconds: int, monotonic_now: float, now: float) -> float:
@@ -125,16 +115,6 @@ class Unit:
         wanted = "LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload,StateChangeTimestampMonotonic"
         return dict(line.split("=", 1) for line in self.systemctl("show", self.name, f"--property={wanted}").splitlines() if "=" in line)
 
-    def newer_paths(self, pid: int) -> list[str]:
-        """Return the paths that changed after the main process began."""
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                line = file.read()
-        except OSError:
-            return []
-        begun = started_at(line, os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
-        return newer_than(self.module.params["restart_paths"], begun)
-
     def newer_reload_paths(self, changed_state: int) -> list[str]:
         """Return the paths that changed after the last start or reload, which is when the state of the unit changed last."""
         return newer_than(self.module.params["reload_paths"], wall_clock(changed_state, time.monotonic(), time.time()))
@@ -168,7 +148,7 @@ def main() -> None:
     found = unit.properties()
     active = found.get("ActiveState") in ("active", "activating", "reloading")
     enabled = found.get("UnitFileState") == "enabled"
-    newer = unit.newer_paths(int(found.get("MainPID") or 0)) if active else []
+    newer = newer_paths(int(found.get("MainPID") or 0), module.params["restart_paths"]) if active else []
     newer_reload = unit.newer_reload_paths(int(found.get("StateChangeTimestampMonotonic") or 0)) if active and not newer else []
     held = module.params["hold_path"]
     if held and os.path.lexists(held):

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import functools
 import itertools
 import textwrap
 import typing as t
+
+from ansible_collections.multinode.celery.plugins.module_utils._tables import line
+from ansible_collections.multinode.celery.plugins.plugin_utils import findings
 
 ERROR = "error"
 WARNING = "warning"
@@ -21,6 +25,8 @@ REMEDY_WIDTH = 52
 HOST_WIDTH = 18
 # As the kernel calls a process that a signal or a debugger stopped.
 STOPPED_STATES = ("T", "t")
+# A cell of the table is narrower than a line of preflight.
+shortened = functools.partial(findings.shortened, most=4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,25 +134,10 @@ def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
     )  # fmt: skip
 
 
-def shortened(names: c.Sequence[str], most: int = 4) -> str:
-    """Return a list of names that stays readable with hundreds of them."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
-
-
-def merged(findings: c.Iterable[Finding]) -> list[Finding]:
-    """Tell what several hosts share once, the worst first."""
-    hosts: dict[Finding, dict[str, None]] = {}
-    for finding in findings:
-        hosts.setdefault(dataclasses.replace(finding, hosts=()), {}).update(dict.fromkeys(finding.hosts))
-    found = [dataclasses.replace(finding, hosts=tuple(names)) for finding, names in hosts.items()]
-    return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.hosts))
-
-
 def judge(
     cluster: Cluster, environments: c.Iterable[Environment], host_checks: c.Iterable[HostCheck], worker_checks: c.Iterable[WorkerCheck]
 ) -> list[Finding]:
-    """Return everything that the checks find; a check that breaks is told and does not hide the others."""
+    """Return everything that the checks find, the worst first; a check that breaks is told and does not hide the others."""
     found: list[Finding] = []
     for check, subject in (*itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)):
         try:
@@ -154,32 +145,32 @@ def judge(
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
             message = f"The check {check.__name__} could not be made ({type(exc).__name__}: {exc})"
             found.append(Finding(WARNING, "doctor", (), message, "Report this, with doctor_json_path set, to the collection's authors"))
-    return merged(found)
+    return sorted(findings.merged(found), key=lambda finding: (SEVERITIES.index(finding.severity), finding.hosts))
 
 
-def table(findings: c.Sequence[Finding]) -> list[str]:
+def table(found: c.Sequence[Finding]) -> list[str]:
     """Return the findings as lines of a table."""
-    if not findings:
+    if not found:
         return []
-    width = min(HOST_WIDTH, max(len(HEADINGS[1]), *(len(shortened(finding.hosts)) for finding in findings)))
-    rows = [HEADINGS, *((finding.severity, shortened(finding.hosts) or "-", finding.message, finding.remedy) for finding in findings)]
+    width = min(HOST_WIDTH, max(len(HEADINGS[1]), *(len(shortened(finding.hosts)) for finding in found)))
+    widths = (8, width, FINDING_WIDTH, REMEDY_WIDTH)
+    rows = [HEADINGS, *((finding.severity, shortened(finding.hosts) or "-", finding.message, finding.remedy) for finding in found)]
     lines = []
     for row in rows:
-        cells = [textwrap.wrap(text, size) or [""] for text, size in zip(row, (8, width, FINDING_WIDTH, REMEDY_WIDTH))]
+        cells = [textwrap.wrap(text, size) or [""] for text, size in zip(row, widths)]
         for number in range(max(map(len, cells))):
-            words = [cell[number] if number < len(cell) else "" for cell in cells]
-            lines.append(f"{words[0]:8}  {words[1]:{width}}  {words[2]:{FINDING_WIDTH}}  {words[3]}".rstrip())
+            lines.append(line([cell[number] if number < len(cell) else "" for cell in cells], widths, "  "))
     return lines
 
 
-def counted(findings: c.Iterable[Finding]) -> dict[str, int]:
+def counted(found: c.Iterable[Finding]) -> dict[str, int]:
     """Return how many findings there are of each severity."""
     counts = dict.fromkeys(SEVERITIES, 0)
-    for finding in findings:
+    for finding in found:
         counts[finding.severity] += 1
     return counts
 
 
-def fails(findings: c.Iterable[Finding], least: str) -> bool:
+def fails(found: c.Iterable[Finding], least: str) -> bool:
     """Tell whether a finding is at least as severe as asked for; with C(never) none is."""
-    return least in SEVERITIES and any(SEVERITIES.index(finding.severity) <= SEVERITIES.index(least) for finding in findings)
+    return least in SEVERITIES and any(SEVERITIES.index(finding.severity) <= SEVERITIES.index(least) for finding in found)

@@ -93,7 +93,7 @@ def waiting(environment: Environment) -> t.Iterator[Finding]:
         age = queue.get("oldest_seconds") or 0
         if queue["length"] > limits["queue_length_max"] or age > limits["queue_age_seconds_max"]:
             since = f", the oldest for {age:.0f} s" if age else ""
-            tasks = shortened([f"{count} {task}" for task, count in sorted(queue.get("tasks", {}).items(), key=lambda item: -item[1])], 3)
+            tasks = shortened([f"{count} {task}" for task, count in sorted(queue.get("tasks", {}).items(), key=lambda item: -item[1])], most=3)
             yield Finding(
                 WARNING, "waiting", (), f"{queue['length']} messages wait in the queue {name}{since} ({tasks or 'not read'})",
                 "See that its nodes are well, then give it more of them with ops/scale.yml",

@@ -12,6 +12,7 @@ import functools
 import typing as t
 
 import jinja2
+from ansible_collections.multinode.celery.plugins.plugin_utils.findings import merged, shortened
 from jinja2 import nodes
 
 HIDDEN = "(hidden)"
@@ -114,25 +115,10 @@ def number(value: t.Any) -> int | None:
     return None
 
 
-def shortened(names: c.Sequence[str], most: int = 5) -> str:
-    """A list of names that stays readable with hundreds of hosts."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
-
-
 def meant(name: str, known: c.Iterable[str]) -> str:
     """A hint for a name that looks like a typing error of a known one."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
-
-
-def merged(findings: c.Iterable[Finding]) -> list[Finding]:
-    """Tell what several hosts share once, with all their names."""
-    hosts: dict[Finding, dict[str, None]] = {}
-    for finding in findings:
-        key = dataclasses.replace(finding, hosts=())
-        hosts.setdefault(key, {}).update(dict.fromkeys(finding.hosts))
-    return [dataclasses.replace(finding, hosts=tuple(names)) for finding, names in hosts.items()]
 
 
 def run_checks(inventory: Inventory, checks: c.Iterable[Check]) -> list[Finding]:

@@ -15,13 +15,13 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.multinode.celery.plugins.filter.service_command import service_command
 from ansible_collections.multinode.celery.plugins.filter.service_environment import service_environment
 from ansible_collections.multinode.celery.plugins.plugin_utils import pools, requirements_lock
+from ansible_collections.multinode.celery.plugins.plugin_utils.findings import shortened
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     Check,
     Finding,
     Host,
     Inventory,
     meant,
-    shortened,
 )
 
 # Parsed once for all checks of a host.

@@ -16,7 +16,7 @@ import tomllib
 import typing as t
 import zipfile
 
-from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import shortened
+from ansible_collections.multinode.celery.plugins.plugin_utils.findings import shortened
 
 # A dependency of ansible-core, which alone is not there where only the imports are checked.
 try:

@@ -76,3 +76,15 @@ def test_files_of_secrets_lose_every_value(path: str) -> None:
 
 def test_an_empty_file_stays_empty() -> None:
     assert values_hidden("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sentinel://prod:pa:ss@10.0.0.1:26379/0", "sentinel://prod:(hidden)@10.0.0.1:26379/0"),
+        ("redis://:x@h redis://:y@h", "redis://:(hidden)@h redis://:(hidden)@h"),
+        ("video@cpu-1 ready", "video@cpu-1 ready"),
+    ],
+)
+def test_passwords_of_urls_are_hidden(text, shown):
+    assert redact(text) == shown

@@ -90,6 +90,15 @@ def test_a_refused_password_is_not_waited_for() -> None:
     assert caught.value.reason == rc.DENIED
 
 
+def test_fields_of_connections() -> None:
+    """A value may be empty or hold an equals sign."""
+    listing = "id=7 addr=192.0.2.21:50312 name=a=b lib-name=\n\nid=8 addr=/run/redis.sock:0 name=\n"
+    assert rc.parse_clients(listing) == [
+        {"id": "7", "addr": "192.0.2.21:50312", "name": "a=b", "lib-name": ""},
+        {"id": "8", "addr": "/run/redis.sock:0", "name": ""},
+    ]
+
+
 def test_info_and_its_replicas() -> None:
     """The one reply that is text."""
     info = rc.parse_info("# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip=192.0.2.2,port=6379,state=online,offset=7,lag=0\r\n")

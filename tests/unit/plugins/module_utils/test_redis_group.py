@@ -5,16 +5,6 @@
 from __future__ import annotations
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_group as rg
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
-
-MAPS = """\
-561b3e6c1000-561b3e821000 r-xp 00055000 fe:01 1045 /usr/bin/redis-check-rdb.dpkg-tmp (deleted)
-561b3e821000-561b3e8a4000 r--p 001b5000 fe:01 1045 /usr/bin/redis-check-rdb.dpkg-tmp (deleted)
-7f1f5c5a3000-7f1f5c5c9000 r-xp 00000000 fe:01 1718 /usr/lib/x86_64-linux-gnu/libc.so.6
-7f1f5c7a3000-7f1f5c7c9000 r-xp 00000000 fe:01 1719 /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
-7f1f5c9a3000-7f1f5c9c9000 rw-s 00000000 00:01 2048 /dev/zero (deleted)
-7ffd8c9fb000-7ffd8ca1c000 rw-p 00000000 00:00 0 [stack]
-"""
 
 
 def replica(address: str, priority: int) -> list[str]:
@@ -28,12 +18,6 @@ def params() -> dict[str, object]:
     brokers = {"nodes": nodes, "port": 6379, "user": "admin", "password": "x", "previous_password": "", "sentinel_nodes": None}
     brokers.update(sentinel_port=26379, sentinel_user="admin", sentinel_password="y", sentinel_previous_password="", master_name="celery", tls={})
     return {"brokers": brokers, "timeout_seconds": 1.0, "wait_seconds": 1.0}
-
-
-def test_code_that_an_upgrade_replaced_asks_for_a_restart() -> None:
-    """Data and shared memory that were deleted do not."""
-    assert rm.replaced_code(MAPS) == ["/usr/bin/redis-check-rdb.dpkg-tmp", "/usr/lib/x86_64-linux-gnu/libssl.so.3"]
-    assert rm.replaced_code("") == []
 
 
 def test_the_sentinel_prefers_the_replica_with_the_lowest_priority() -> None:

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import shlex
-
 import pytest
 
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote as remote
@@ -33,12 +31,6 @@ def test_waiting_tasks_that_a_release_does_not_know():
     queues = {"default": {"tasks": {"a": 1, "gone": 2, "": 5}}, "video": {"tasks": {"a": 1}}}
     found = remote.unknown_tasks(queues, {"tasks": {"gone": 1, "a": 1}}, {"a"})
     assert found == {"default": {"gone": 2}, "(held by workers)": {"gone": 1}}
-
-
-def test_variables_of_the_environment_file(tmp_path):
-    values = {"A": "1", "B": "two words", "C": "it's=3"}
-    (tmp_path / "environment").write_text("# secrets\n" + "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()))
-    assert remote.read_environment(str(tmp_path)) == values
 
 
 def test_a_release_that_leaves_while_it_is_imported_is_refused(monkeypatch):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.multinode.celery.plugins.module_utils._redis_client import parse_clients
 from ansible_collections.multinode.celery.plugins.modules import redis_connections
 
 LISTING = """\
@@ -24,10 +25,10 @@ id=9 addr=192.0.2.99:40001 laddr=192.0.2.11:6379 fd=11 name= age=5000 idle=0 use
     ],
 )
 def test_what_is_old_or_strange_is_found(oldest, addresses, found) -> None:
-    rows = redis_connections.doubtful(redis_connections.parse(LISTING), ["prod"], oldest, addresses)
+    rows = redis_connections.doubtful(parse_clients(LISTING), ["prod"], oldest, addresses)
     assert [(row["id"], row["why"]) for row in rows] == found
 
 
 def test_a_connection_is_named_so_that_its_program_is_found() -> None:
-    row = redis_connections.doubtful(redis_connections.parse(LISTING), ["prod"], 50, ["192.0.2.21", "192.0.2.99"])[0]
+    row = redis_connections.doubtful(parse_clients(LISTING), ["prod"], 50, ["192.0.2.21", "192.0.2.99"])[0]
     assert (row["user"], row["address"], row["name"], row["age_seconds"]) == ("prod", "192.0.2.21:50312", "proj@cpu-1", 100)
