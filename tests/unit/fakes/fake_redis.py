@@ -43,7 +43,7 @@ class Connection(socketserver.StreamRequestHandler):
     """One client."""
 
     def handle(self) -> None:
-        fake: FakeRedis = self.server.fake  # type: ignore[attr-defined]
+        fake = t.cast(Server, self.server).fake
         user, queued = "", None
         while not fake.away:
             words = self._words()
