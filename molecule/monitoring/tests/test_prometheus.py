@@ -249,7 +249,8 @@ def test_one_monitoring_host_is_enough(lab: Lab, monitors: dict[str, Monitor], r
 
     def complete() -> bool:
         with contextlib.suppress(OSError):
-            return all(entry["health"] == "up" for monitor in monitors.values() for entry in monitor.targets())
+            targets = [monitor.targets() for monitor in monitors.values()]
+            return all(targets) and all(entry["health"] == "up" for some in targets for entry in some)
         return False
 
     assert wait_until(complete, 120) is not None
