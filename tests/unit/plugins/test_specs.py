@@ -13,6 +13,7 @@ import typing as t
 import pytest
 import yaml
 from ansible.module_utils import basic
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[3] / "plugins"
 PACKAGE = "ansible_collections.multinode.celery.plugins"
@@ -122,3 +123,12 @@ def test_secrets_are_marked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return found + [inner for option in options.values() for inner in unmarked(option.get("options") or {})]
 
     assert unmarked(spec) == []
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name not in HANDS_ON] + [name for name in MODULES if runs_on_hosts(name)])
+def test_a_default_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_action = name in ACTIONS and name not in HANDS_ON
+    spec = importlib.import_module(f"{PACKAGE}.action.{name}").SPEC if in_action else spec_of_module(name, monkeypatch)
+    given = {name: option["default"] for name, option in spec.items() if option.get("default") is not None}
+    result = ArgumentSpecValidator({name: spec[name] for name in given}).validate(given)
+    assert result.error_messages == []
