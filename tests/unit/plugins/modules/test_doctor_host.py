@@ -198,8 +198,11 @@ def test_a_refused_password_is_told_from_a_server_that_is_gone(run, redis, senti
     assert "redis password" not in str(connections)
 
 
-def test_without_credentials_a_host_only_connects(run, redis, sentinel) -> None:
-    assert [one["status"] for one in run(brokers=brokers(redis, sentinel))["connections"]] == ["ok", "ok"]
+def test_without_credentials_a_host_only_connects(run, redis, sentinel, tmp_path: pathlib.Path) -> None:
+    deployed = program(tmp_path)
+    (tmp_path / "environment").unlink()
+    for given in ({}, deployed):
+        assert [one["status"] for one in run(brokers=brokers(redis, sentinel), program=given)["connections"]] == ["ok", "ok"]
     assert redis.commands == sentinel.commands == []
 
 
