@@ -177,6 +177,7 @@ def test_nothing_of_monitoring_listens_beyond_its_host_without_a_password(lab: L
     for host in lab.group("monitoring"):
         lines = lab.run(host, "ss -Hltn").splitlines()
         outside = {line.split()[3].rpartition(":")[2] for line in lines if not line.split()[3].startswith(("127.", "[::1]"))}
+        assert "443" in outside, lines
         assert not outside & {"9090", "9093", "9121", "9122", "9808", "9809", "5555"}
         shown = lab.run(host, "cat /proc/[0-9]*/cmdline /etc/systemd/system/monitoring-*.service | tr '\\0' ' '")
         secrets = ("vault_monitoring_password", "vault_node_exporter_password", "vault_redis_monitoring_password")
