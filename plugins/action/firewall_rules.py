@@ -80,6 +80,6 @@ class ActionModule(ActionBase):
             "failed": True,
             "rolled_back": back,
             "msg": f"With the new rules the control machine could not connect to the host within {seconds} s, so they were not kept: {state}. "
-            "See which door has the port of ssh (firewall_extra_doors, or the port of a service); where the network is only slow, "
+            "See which port rule has the port of ssh (firewall_extra_port_rules, or the port of a service); where the network is only slow, "
             "raise firewall_rollback_seconds",
         }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import grp
 import hashlib
 import os
@@ -100,7 +101,7 @@ def disks(paths: t.Iterable[str], seconds: float) -> list[dict[str, t.Any]]:
     """Return each file system once; one that does not answer is told by its path alone."""
     found: dict[t.Any, dict[str, t.Any]] = {}
     for path in paths:
-        answer = bounded(lambda path=path: disk(path), seconds)  # type: ignore[misc]
+        answer = bounded(functools.partial(disk, path), seconds)
         if answer:
             found.setdefault(answer["device"], answer)
         else:

@@ -91,7 +91,6 @@ options:
   firewall:
     description: Table of nftables and the file with its rules; the action plugin fills it where the host has a firewall.
     type: dict
-    default: {}
     suboptions:
       table: {type: str, required: true, description: Name of the table.}
       path: {type: path, required: true, description: File with the rules that should be live.}
@@ -268,7 +267,6 @@ def main() -> None:
             "sentinel": {"type": "dict", "default": {}, "options": server},
             "firewall": {
                 "type": "dict",
-                "default": {},
                 "options": {"table": {"type": "str", "required": True}, "path": {"type": "path", "required": True}},
             },
             "timeout_seconds": {"type": "float", "default": 2.0},

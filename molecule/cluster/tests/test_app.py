@@ -81,7 +81,9 @@ def test_no_secret_outside_of_the_environment_file(host):
 
 def test_the_launcher_is_replaced_by_celery(host):
     unit = "celery-beat.service" if "scheduler" in host.backend.get_hostname() else "celery-worker-*.service"
-    for process in host.check_output(f"systemctl show --property MainPID --value '{unit}'").split():
+    processes = host.check_output(f"systemctl show --property MainPID --value '{unit}'").split()
+    assert processes
+    for process in processes:
         assert workers.arguments(host, int(process))[1].endswith("/venv/bin/celery")
 
 

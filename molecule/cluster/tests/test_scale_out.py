@@ -1,4 +1,4 @@
-"""A host that is added to the inventory is deployed, let in by the brokers and monitored; the door closes when it is gone."""
+"""A host that is added to the inventory is deployed, allowed by the brokers and monitored; they refuse it when it is gone."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ def test_every_node_is_known_by_its_own_name(lab, monitor):
 
 def test_every_queue_of_the_pools_is_known(lab, monitor):
     queues = {queue for host in lab.group("workers") for pool in lab.hostvars[host]["celery_worker_pools"] for queue in pool["queues"]}
+    assert queues
     samples = metrics.scrape(lab, monitor)
     for name, label in (("multinode_queue_length", "queue"), ("celery_queue_length", "queue_name"), ("multinode_queue_consumers", "queue")):
         assert queues <= {labels[label] for labels, _value in samples.find(name)}

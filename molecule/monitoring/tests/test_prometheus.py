@@ -177,6 +177,7 @@ def test_nothing_of_monitoring_listens_beyond_its_host_without_a_password(lab: L
     for host in lab.group("monitoring"):
         lines = lab.run(host, "ss -Hltn").splitlines()
         outside = {line.split()[3].rpartition(":")[2] for line in lines if not line.split()[3].startswith(("127.", "[::1]"))}
+        assert "443" in outside, lines
         assert not outside & {"9090", "9093", "9121", "9122", "9808", "9809", "5555"}
         shown = lab.run(host, "cat /proc/[0-9]*/cmdline /etc/systemd/system/monitoring-*.service | tr '\\0' ' '")
         secrets = ("vault_monitoring_password", "vault_node_exporter_password", "vault_redis_monitoring_password")
@@ -249,7 +250,8 @@ def test_one_monitoring_host_is_enough(lab: Lab, monitors: dict[str, Monitor], r
 
     def complete() -> bool:
         with contextlib.suppress(OSError):
-            return all(entry["health"] == "up" for monitor in monitors.values() for entry in monitor.targets())
+            targets = [monitor.targets() for monitor in monitors.values()]
+            return all(targets) and all(entry["health"] == "up" for some in targets for entry in some)
         return False
 
     assert wait_until(complete, 120) is not None

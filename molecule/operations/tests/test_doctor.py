@@ -68,7 +68,7 @@ def _faults(lab):
 def healthy(lab) -> bool:
     master = lab.sentinel_master()
     others = [host for host in lab.group("brokers") if host != master]
-    return all(lab.is_replica(host) and lab.host_at(lab.master_seen_by(host)) == master for host in others)
+    return bool(others) and all(lab.is_replica(host) and lab.host_at(lab.master_seen_by(host)) == master for host in others)
 
 
 def found(report: dict, check: str, host: str = "", word: str = "") -> dict:

@@ -74,6 +74,7 @@ def assert_nothing_noticed(result: dict) -> None:
     # At least once: a task that reaches a process in the very moment in which its node is told to stop runs, and runs again elsewhere.
     assert result["doubled"] <= sum(count["at_first"] for count in result["consumers"].values()), result
     # Batches of one host: a pool is never short of more than the nodes of one host, and never gone.
+    assert result["consumers"]
     for pool, count in result["consumers"].items():
         assert count["fewest"] >= max(1, count["at_first"] - 1), (pool, result["consumers"])
 

@@ -113,7 +113,7 @@ def under_load(lab, check: bool, **variables) -> tuple[str, dict]:
     assert result["accepted"] > 200, "too little load to prove anything"
     assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
     assert result["executed"] == result["accepted"]
-    assert all(count["fewest"] >= max(1, count["at_first"] - 1) for count in result["consumers"].values()), result["consumers"]
+    assert result["consumers"] and all(count["fewest"] >= max(1, count["at_first"] - 1) for count in result["consumers"].values()), result["consumers"]
     return said, result
 
 

@@ -102,7 +102,7 @@ def test_only_the_hosts_of_the_groups_reach_the_ports(lab, redis_port):
 
 def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_port):
     broker, worker = lab.group("brokers")[0], apart(lab, "workers", "brokers")
-    stranger = [(lab.address(broker), redis_port)]
+    unlisted = [(lab.address(broker), redis_port)]
     before = {host: live(lab, host) for host in (broker, worker)}
     foreign = "table inet test_of_another { chain input { type filter hook input priority 5; policy accept; tcp dport 7 drop; }; }"
     others = "nft -s list tables | sort; nft -s list table inet test_of_another"
@@ -110,7 +110,7 @@ def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_po
     lab.run(broker, f"nft '{foreign}'; nft add element {TABLE} brokers_ipv4 '{{ {outside} }}'")
     lab.run(worker, f"nft delete table {TABLE}")
     try:
-        assert dialled_from_outside(stranger) == {stranger[0]: "open"}
+        assert dialled_from_outside(unlisted) == {unlisted[0]: "open"}
         nat = lab.run(broker, others)
         announced = changes(lab.playbook("playbooks/site.yml", *ALONE, "--check", "--limit", f"{broker},{worker}").stdout)
         mended = changes(lab.playbook("playbooks/site.yml", *ALONE).stdout)
@@ -118,7 +118,7 @@ def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_po
         assert len(mended) == len(lab.group("all"))
         assert {host: live(lab, host) for host in before} == before
         assert lab.run(broker, others) == nat
-        assert dialled_from_outside(stranger) == {stranger[0]: "refused"}
+        assert dialled_from_outside(unlisted) == {unlisted[0]: "refused"}
     finally:
         lab.run(broker, "nft delete table inet test_of_another")
 
@@ -130,7 +130,7 @@ def test_rules_that_cut_off_the_control_machine_are_taken_back(lab):
     started = time.time()
     done = lab.playbook(
         "playbooks/workers.yml", *ALONE, "--limit", host, check=False,
-        firewall_extra_doors=[{"name": "everything", "ports": [SSH]}], firewall_rollback_seconds=6,
+        firewall_extra_port_rules=[{"name": "everything", "ports": [SSH]}], firewall_rollback_seconds=6,
     )
 
     assert done.returncode != 0
@@ -144,25 +144,25 @@ def test_rules_that_cut_off_the_control_machine_are_taken_back(lab):
     assert dialled_from_outside([place]) == {place: "open"}
 
 
-def test_strangers_are_refused_over_ipv6_too(lab, redis_port):
+def test_unlisted_hosts_are_refused_over_ipv6_too(lab, redis_port):
     broker = lab.group("brokers")[0]
     port = 6379 if redis_port == 6380 else 6380
-    place, stranger = ("fd00:6d6e::1", port), "ip netns exec stranger"
+    place, unlisted = ("fd00:6d6e::1", port), "ip netns exec unlisted"
     lab.run(
         broker,
-        "sysctl -q net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0; ip netns add stranger; "
-        "ip link add inside type veth peer name outside netns stranger; ip addr add fd00:6d6e::1/64 dev inside nodad; ip link set inside up; "
-        f"{stranger} ip addr add fd00:6d6e::2/64 dev outside nodad; {stranger} ip link set outside up; {stranger} ip link set lo up",
+        "sysctl -q net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0; ip netns add unlisted; "
+        "ip link add inside type veth peer name outside netns unlisted; ip addr add fd00:6d6e::1/64 dev inside nodad; ip link set inside up; "
+        f"{unlisted} ip addr add fd00:6d6e::2/64 dev outside nodad; {unlisted} ip link set outside up; {unlisted} ip link set lo up",
     )
     try:
         lab.docker("exec", "--detach", lab.container(broker), "python3", "-c", LISTEN, *map(str, place))
         assert wait_until(lambda: dialled(lab, broker, [place])[place] == "open", 10) is not None, "nothing listens"
-        assert dialled(lab, broker, [place], stranger) == {place: "refused"}
+        assert dialled(lab, broker, [place], unlisted) == {place: "refused"}
         lab.run(broker, f"nft add element {TABLE} brokers_ipv6 '{{ fd00:6d6e::2 }}'")
-        assert dialled(lab, broker, [place], stranger) == {place: "open"}
+        assert dialled(lab, broker, [place], unlisted) == {place: "open"}
     finally:
         listener = f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2"
-        lab.run(broker, f"ip link del inside; ip netns del stranger; {listener} | xargs -r kill", check=False)
+        lab.run(broker, f"ip link del inside; ip netns del unlisted; {listener} | xargs -r kill", check=False)
         lab.run(broker, f"systemctl reload multinode-firewall.service && ! nft list table {TABLE} | grep -q fd00")
 
 

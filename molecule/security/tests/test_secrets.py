@@ -43,7 +43,7 @@ HOMES = re.compile(
     r"|^/etc/prometheus/secrets/[\w-]+$"
     r"|^/etc/multinode-tls/host\.key$"
 )
-# Secrets of one program that its own user may find in its processes.
+# Secrets of one program that its own user finds in its processes.
 OF_WORKERS = {"vault_environment_password", "vault_sentinel_client_password"}
 
 
@@ -143,7 +143,7 @@ def test_a_worker_process_knows_the_secrets_of_its_environment_alone(search, lab
     for host in lab.group("workers"):
         pairs = search.found(host, "root", f"find /proc -maxdepth 1 -name '[0-9]*' -user celery -exec printf '%s/environ\\n' {{}} + | xargs {SEARCH}")
         seen |= {name for _path, name in pairs}
-    assert seen <= OF_WORKERS, seen
+    assert seen == OF_WORKERS, seen
 
 
 def test_secrets_stand_only_in_files_of_the_service_that_needs_them(search, lab, planted_on):

@@ -103,6 +103,7 @@ def test_readme_shows_every_input_with_its_default(role: pathlib.Path) -> None:
 def test_tasks_and_templates_give_no_second_default(role: pathlib.Path) -> None:
     names = "|".join(options_of(role)) or "(?!)"
     second_default = re.compile(rf"\b(?:{names})\s*\|\s*(?:default|d)\b")
+    assert all(second_default.search(f"{{{{ {name} | default('') }}}}") for name in options_of(role))
     found = [
         f"{path.relative_to(role)}: {match[0]}"
         for folder in ("tasks", "templates", "handlers", "vars")
@@ -114,12 +115,11 @@ def test_tasks_and_templates_give_no_second_default(role: pathlib.Path) -> None:
 
 
 def test_groups_are_inputs(role: pathlib.Path) -> None:
-    found = [
-        str(path.relative_to(role))
-        for path in sorted(role.rglob("*"))
-        if path.is_file() and path.suffix in (".yml", ".j2") and re.search(r"groups(\[['\"](?!all['\"])|\.\w)", path.read_text())
-    ]
-    assert found == []
+    literal = re.compile(r"groups(\[['\"](?!all['\"])|\.\w)")
+    assert literal.search("{{ groups['brokers'] }}") and literal.search("{{ groups.brokers }}") and not literal.search("{{ groups['all'] }}")
+    texts = {path: path.read_text() for path in sorted(role.rglob("*")) if path.is_file() and path.suffix in (".yml", ".j2")}
+    assert len(texts) > 2
+    assert [str(path.relative_to(role)) for path, text in texts.items() if literal.search(text)] == []
 
 
 def test_main_only_imports(role: pathlib.Path) -> None:

@@ -31,7 +31,8 @@ def test_every_host_is_one_target_with_its_most_telling_group() -> None:
 
 
 def test_the_instance_is_the_name_so_that_both_monitoring_hosts_tell_the_same() -> None:
-    assert all(entry["labels"]["instance"] == entry["labels"]["host"] for entry in monitoring_targets(GROUPS, HOSTVARS, NODE)["node"])
+    found = [entry["labels"] for entry in monitoring_targets(GROUPS, HOSTVARS, NODE)["node"]]
+    assert [labels["instance"] for labels in found] == [labels["host"] for labels in found] == ["b-1", "w-1", "w-2", "m-1"]
 
 
 def test_a_job_may_have_a_scheme() -> None:

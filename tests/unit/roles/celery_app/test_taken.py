@@ -1,135 +1,147 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens to a message that was taken and could not be noted, without a broker."""
+"""What happens to a message that was taken and could not be noted: kombu's own channel, with a fake of a broker."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import pathlib
 import re
 import types
 
+import kombu
 import pytest
-
-transport = pytest.importorskip("kombu.transport.redis")
+from fake_redis import FakeRedis
+from kombu.transport import redis as transport
 
 TEMPLATE = pathlib.Path(__file__).resolve().parents[4] / "roles/celery_app/templates/etc/celery/app/multinode_taken.py.j2"
 NODE = types.SimpleNamespace(hostname="video@cpu-1")
-MESSAGE = types.SimpleNamespace(_raw={"body": "b"}, delivery_info={"exchange": "", "routing_key": "video"})
+PATCHED = ("append", "ack", "restore_visible")
 
 
-class Broker:
-    """The two keys and the queue of a broker that may be away."""
+def raw(tag="tag"):
+    """A message as it lies in a queue."""
+    delivery = {"exchange": "", "routing_key": "video"}
+    properties = {"delivery_info": delivery, "delivery_tag": tag, "body_encoding": "base64", "delivery_mode": 2}
+    return {"body": "Yg==", "content-encoding": "utf-8", "content-type": "text/plain", "headers": {}, "properties": properties}
 
-    def __init__(self) -> None:
-        self.away, self.index, self.notes, self.queue = False, {}, {}, []
 
-    def zadd(self, _key, scores):
-        self.index.update(scores)
-        return self
+class Worker:
+    """One process of a node that consumes a queue, by the calls that kombu and Celery make."""
 
-    def hset(self, _key, tag, text):
-        self.notes[tag] = json.loads(text)
-        return self
+    def __init__(self, broker):
+        self.taken = []
+        options = {"unacked_restore_throttle": 1, "socket_timeout": 2, "socket_connect_timeout": 2}
+        self.connection = kombu.Connection(f"redis://127.0.0.1:{broker.port}/0", transport_options=options)
+        self.channel = self.connection.channel()
+        assert type(self.channel.qos) is transport.QoS
+        self.channel.basic_consume("video", no_ack=False, callback=self.taken.append, consumer_tag="1")
+        self.lost = (*self.connection.connection_errors, *self.connection.channel_errors)
 
-    def remove(self, tag):
-        self.notes.pop(tag, None)
-        return self
+    def take(self, tag="tag"):
+        self.connection.transport._deliver(raw(tag), "video")
 
-    def execute(self):
-        if self.away:
-            raise ConnectionError("away")
+    def turn(self):
+        """What kombu does after each connect and every few seconds."""
+        self.channel.connection.cycle.maybe_restore_messages()
 
 
 @pytest.fixture(name="broker")
 def _broker():
-    return Broker()
-
-
-@pytest.fixture(name="qos")
-def _qos(broker):
-    def restore_by_tag(tag):
-        broker.execute()
-        broker.queue.append(broker.notes.pop(tag))
-
-    qos = types.SimpleNamespace(unacked_index_key="unacked_index", unacked_key="unacked", restore_by_tag=restore_by_tag)
-    qos._remove_from_indices = broker.remove
-    qos.pipe_or_acquire = lambda: contextlib.nullcontext(broker)
-    return qos
+    with FakeRedis() as broker:
+        yield broker
 
 
 @pytest.fixture(name="start")
 def _start(tmp_path, monkeypatch, broker):
     """Return what begins as the next process of the node does, and the file of that node."""
-
-    def append(_qos, _message, _tag):
-        broker.execute()
+    # A kombu without one of them is one that the patch does not fit.
+    unpatched = {name: transport.QoS.__dict__[name] for name in PATCHED}
+    workers = []
 
     def start():
-        monkeypatch.setattr(transport.QoS, "append", append)
-        monkeypatch.setattr(transport.QoS, "ack", lambda _qos, _tag: broker.execute())
-        monkeypatch.setattr(transport.QoS, "restore_visible", lambda _qos: "looked for messages past their time")
+        for name, function in unpatched.items():
+            monkeypatch.setattr(transport.QoS, name, function)
         path = tmp_path / "multinode_taken.py"
         path.write_text(re.sub(r"\{\{.*?\}\}", lambda _found: str(tmp_path), TEMPLATE.read_text()))
         spec = importlib.util.spec_from_file_location("multinode_taken", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module._begin(sender=NODE)
-        return tmp_path / "video@cpu-1.taken"
+        workers.append(Worker(broker))
+        return workers[-1], tmp_path / "video@cpu-1.taken"
 
-    return start
-
-
-def take(qos, broker):
-    """Take a message while the broker goes away."""
-    broker.away = True
-    with pytest.raises(ConnectionError):
-        transport.QoS.append(qos, MESSAGE, "tag")
-
-
-def test_a_message_that_is_noted_is_not_kept(start, qos):
-    path = start()
-    transport.QoS.append(qos, MESSAGE, "tag")
-    assert not path.exists()
+    yield start
+    broker.come_back()
+    for worker in workers:
+        # What was not acknowledged would go back to its queue here.
+        worker.channel.qos._delivered.clear()
+        worker.connection.release()
 
 
-def test_a_message_that_cannot_be_noted_goes_back_to_its_queue_once_the_broker_answers(start, qos, broker):
-    path = start()
-    take(qos, broker)
+def take_while_the_broker_goes_away(worker, broker, tag="tag"):
+    broker.leave()
+    with pytest.raises(worker.lost):
+        worker.take(tag)
+
+
+def queued(broker):
+    return [json.loads(text) for text in broker.lists.get("video", [])]
+
+
+def test_a_message_that_is_noted_is_not_kept(start, broker):
+    worker, path = start()
+    worker.take()
+    assert [message.delivery_tag for message in worker.taken] == ["tag"]
+    assert json.loads(broker.hashes["unacked"]["tag"]) == [raw(), "", "video"] and list(broker.scores["unacked_index"]) == ["tag"]
+    worker.taken[0].ack()
+    worker.turn()
+    assert broker.hashes["unacked"] == {} and broker.scores["unacked_index"] == {}
+    assert not path.exists() and queued(broker) == []
+
+
+def test_a_message_that_cannot_be_noted_goes_back_to_its_queue_once_the_broker_answers(start, broker):
+    worker, path = start()
+    take_while_the_broker_goes_away(worker, broker)
+    assert worker.taken == []
     assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ConnectionError):
-        transport.QoS.restore_visible(qos)
+    worker.turn()
     assert path.exists()
-    broker.away = False
-    assert transport.QoS.restore_visible(qos) == "looked for messages past their time"
-    assert broker.queue == [[{"body": "b"}, "", "video"]]
-    assert list(broker.index) == ["tag"]
+    broker.come_back()
+    assert not broker.sent("ZRANGE")
+    worker.turn()
+    [message] = queued(broker)
+    assert (message["body"], message["properties"]["delivery_tag"]) == ("Yg==", "tag")
+    # It was noted, and the note was taken away, by which kombu puts messages back.
+    assert [words[1:4:2] for words in broker.sent("ZADD")] == [["unacked_index", "tag"]]
+    assert broker.hashes["unacked"] == {} and broker.scores["unacked_index"] == {}
+    assert len(broker.sent("ZRANGE")) == 1, "kombu looks for messages past their time all the same"
     assert not path.exists()
-    transport.QoS.restore_visible(qos)
-    assert len(broker.queue) == 1
+    worker.turn()
+    assert len(queued(broker)) == 1
 
 
-def test_the_next_process_of_the_node_gives_it_back(start, qos, broker):
-    path = start()
-    take(qos, broker)
-    start()
-    broker.away = False
-    transport.QoS.restore_visible(qos)
-    assert broker.queue == [[{"body": "b"}, "", "video"]]
+def test_the_next_process_of_the_node_gives_it_back(start, broker):
+    worker, path = start()
+    take_while_the_broker_goes_away(worker, broker)
+    broker.come_back()
+    worker, path = start()
+    assert path.exists()
+    worker.turn()
+    assert [message["body"] for message in queued(broker)] == ["Yg=="]
     assert not path.exists()
 
 
-def test_a_message_is_kept_in_memory_where_no_file_can_be_written(start, qos, broker, caplog):
-    path = start()
+def test_a_message_is_kept_in_memory_where_no_file_can_be_written(start, broker, caplog):
+    worker, path = start()
     pathlib.Path(f"{path}.new").mkdir()
-    take(qos, broker)
+    take_while_the_broker_goes_away(worker, broker)
     assert "in its memory alone" in caplog.text
-    broker.away = False
-    transport.QoS.restore_visible(qos)
-    assert len(broker.queue) == 1
+    broker.come_back()
+    worker.turn()
+    assert len(queued(broker)) == 1
 
 
 def test_a_file_that_cannot_be_read_does_not_keep_a_node_from_starting(start, tmp_path, caplog):
@@ -138,13 +150,15 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_node_from_starting(start, tm
     assert "cannot be read" in caplog.text
 
 
-def test_an_acknowledgement_that_fails_is_made_once_the_broker_answers(start, qos, broker):
-    start()
-    broker.notes = {"done": [], "runs": []}
-    broker.away = True
-    with pytest.raises(ConnectionError):
-        transport.QoS.ack(qos, "done")
-    broker.away = False
-    transport.QoS.restore_visible(qos)
-    assert broker.notes == {"runs": []}
-    assert broker.queue == []
+def test_an_acknowledgement_that_fails_is_made_once_the_broker_answers(start, broker):
+    worker, path = start()
+    worker.take("done")
+    worker.take("runs")
+    broker.leave()
+    with pytest.raises(worker.lost):
+        worker.taken[0].ack()
+    assert set(broker.hashes["unacked"]) == {"done", "runs"}
+    broker.come_back()
+    worker.turn()
+    assert set(broker.hashes["unacked"]) == set(broker.scores["unacked_index"]) == {"runs"}
+    assert queued(broker) == []

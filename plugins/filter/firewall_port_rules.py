@@ -7,26 +7,26 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: firewall_doors
+name: firewall_port_rules
 short_description: List the ports of a host with the addresses that may reach them
 version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)
 description:
-  - Picks the doors that a host has, and turns the groups that may use each into addresses.
+  - Picks the port rules that a host has, and turns the groups that may use each into addresses.
   - The addresses of a host are its variables C(firewall_address) and C(redis_address) where the inventory sets them to plain values,
     and its C(ansible_host), or its name where it has none. Names are resolved on the controller, to IPv4 and IPv6 addresses.
-  - An address that a network of the same door covers is left out.
+  - An address that a network of the same port rule covers is left out.
 positional: group_names, groups, hostvars
 options:
   _input:
-    description: The doors of all hosts.
+    description: The port rules of all hosts.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the door, in lower case.
+        description: Name of the port rule, in lower case.
         type: str
         required: true
       ports:
@@ -35,7 +35,7 @@ options:
         elements: int
         required: true
       hosts:
-        description: Groups whose hosts have this door; all hosts where it is missing.
+        description: Groups whose hosts have this port rule; all hosts where it is missing.
         type: list
         elements: str
       groups:
@@ -64,9 +64,9 @@ options:
 EXAMPLES = r"""
 - name: Show who may reach the node exporter
   ansible.builtin.debug:
-    msg: "{{ doors | multinode.celery.firewall_doors(group_names, groups, hostvars) }}"
+    msg: "{{ port_rules | multinode.celery.firewall_port_rules(group_names, groups, hostvars) }}"
   vars:
-    doors:
+    port_rules:
       - name: node
         ports: [9100]
         groups: [monitoring]
@@ -74,7 +74,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Each door that the host has, with C(name), C(ports), and the addresses C(ipv4) and C(ipv6) that may use it.
+  description: Each port rule that the host has, with C(name), C(ports), and the addresses C(ipv4) and C(ipv6) that may use it.
   type: list
   elements: dict
 """
@@ -131,38 +131,38 @@ def without_covered(networks: c.Iterable[Network]) -> list[str]:
     return [str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network) for network in ordered]
 
 
-def _resolved(text: str, door: str, variable: str) -> tuple[Network, ...]:
+def _resolved(text: str, port_rule: str, variable: str) -> tuple[Network, ...]:
     try:
         return networks_of(text)
     except (OSError, ValueError) as exc:
-        raise AnsibleFilterError(f"door {door} of the firewall: {text} is no address, network or known name ({exc}): {variable}") from exc
+        raise AnsibleFilterError(f"port rule {port_rule} of the firewall: {text} is no address, network or known name ({exc}): {variable}") from exc
 
 
-def firewall_doors(doors: t.Any, group_names: t.Any, groups: t.Any, hostvars: t.Any) -> list[dict[str, t.Any]]:
-    """List the doors of a host with the addresses that may use them."""
+def firewall_port_rules(port_rules: t.Any, group_names: t.Any, groups: t.Any, hostvars: t.Any) -> list[dict[str, t.Any]]:
+    """List the port rules of a host with the addresses that may use them."""
     found: list[dict[str, t.Any]] = []
     known: dict[str, set[str]] = {}
-    for door in doors:
-        name = str(door["name"])
+    for rule in port_rules:
+        name = str(rule["name"])
         if not NAME.match(name):
-            raise AnsibleFilterError(f"door {name!r} of the firewall: a name is made of lower case letters, digits and underscores")
+            raise AnsibleFilterError(f"port rule {name!r} of the firewall: a name is made of lower case letters, digits and underscores")
         if name in [other["name"] for other in found]:
-            raise AnsibleFilterError(f"door {name} of the firewall is there twice: give each of firewall_extra_doors a name of its own")
-        on = door.get("hosts")
+            raise AnsibleFilterError(f"port rule {name} of the firewall is there twice: give each of firewall_extra_port_rules a name of its own")
+        on = rule.get("hosts")
         if on is not None and not set(on) & set(group_names):
             continue
         networks: set[Network] = set()
-        for host in dict.fromkeys(host for group in door.get("groups") or [] for host in groups.get(group, [])):
+        for host in dict.fromkeys(host for group in rule.get("groups") or [] for host in groups.get(group, [])):
             if host not in known:
                 known[host] = addresses_of(host, hostvars)
             for address in known[host]:
                 networks.update(_resolved(address, name, f"set ansible_host or firewall_address of {host} to its address"))
-        for text in door.get("allowed") or []:
+        for text in rule.get("allowed") or []:
             networks.update(_resolved(str(text), name, "correct the list of allowed addresses"))
         found.append(
             {
                 "name": name,
-                "ports": sorted({int(port) for port in door["ports"]}),
+                "ports": sorted({int(port) for port in rule["ports"]}),
                 "ipv4": without_covered(network for network in networks if network.version == 4),
                 "ipv6": without_covered(network for network in networks if network.version == 6),
             }
@@ -171,8 +171,8 @@ def firewall_doors(doors: t.Any, group_names: t.Any, groups: t.Any, hostvars: t.
 
 
 class FilterModule:
-    """Doors of the firewall."""
+    """Port rules of the firewall."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Return the filters of this file by name."""
-        return {"firewall_doors": firewall_doors}
+        return {"firewall_port_rules": firewall_port_rules}
