@@ -9,7 +9,7 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.multinode.celery.plugins.modules import firewall_table
+from ansible_collections.multinode.celery.plugins.modules import firewall_rules
 from module_run import FAKE_NFT, FAKE_SYSTEMCTL, FAKE_SYSTEMD_RUN, FAKE_UNSHARE, FakePrograms, ModuleRun
 
 OLD = "table inet t { old; }"
@@ -27,9 +27,9 @@ class Host:
         self.programs = FakePrograms(folder / "bin", monkeypatch)
         for name, script in (("nft", FAKE_NFT), ("unshare", FAKE_UNSHARE), ("systemctl", FAKE_SYSTEMCTL), ("systemd-run", FAKE_SYSTEMD_RUN)):
             self.programs.add(name, script)
-        monkeypatch.setattr(firewall_table, "DIRECTORY", str(folder / "run"))
+        monkeypatch.setattr(firewall_rules, "DIRECTORY", str(folder / "run"))
         self.former = folder / "run/t.nft"
-        self._run = ModuleRun(firewall_table, capsys)
+        self._run = ModuleRun(firewall_rules, capsys)
 
     def run(self, step: str = "apply", rules: str = NEW, **others: t.Any) -> dict[str, t.Any]:
         return self._run(step=step, rules=rules, table="t", unit=UNIT, rollback_seconds=5, **others)
@@ -171,6 +171,6 @@ def test_check_mode_tells_of_an_abandoned_rollback(host: Host) -> None:
 
 @pytest.mark.parametrize(("rules", "check", "fails"), [(NEW, False, True), (NEW, True, False), ("", False, False)])
 def test_a_host_without_nft(host: Host, monkeypatch: pytest.MonkeyPatch, rules: str, check: bool, fails: bool) -> None:
-    monkeypatch.setattr(firewall_table.AnsibleModule, "get_bin_path", lambda *_args, **_others: None)
+    monkeypatch.setattr(firewall_rules.AnsibleModule, "get_bin_path", lambda *_args, **_others: None)
     result = host.run(rules=rules, check=check, fails=fails)
     assert "firewall_packages" in result["msg"] if fails else result["changed"] is bool(rules)
