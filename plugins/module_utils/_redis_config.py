@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import typing as t
 
 # Directives that Redis 7 and 8 refuse to change at run time, or change only where protected settings are enabled.
 IMMUTABLE = frozenset(
@@ -19,11 +18,10 @@ IMMUTABLE = frozenset(
 )
 # Directives that are instructions to the parser or belong to the running server, and are no settings to compare.
 SKIPPED = frozenset("include loadmodule rename-command user replicaof slaveof sentinel".split())
-SECRET = frozenset("masterauth requirepass tls-key-file-pass tls-client-key-file-pass".split())
+SECRET = frozenset("masterauth requirepass tls-key-file-pass tls-client-key-file-pass auth-pass sentinel-pass".split())
 
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
 _NUMBER = re.compile(r"^(-?\d+)([a-z]*)$")
-_ACL_WORD = re.compile(r"\([^)]*\)|\S+")
 _CLASSES = {"replica": "slave"}
 
 
@@ -90,79 +88,9 @@ def config_diff(wanted: dict[str, str], live: dict[str, str]) -> tuple[dict[str,
     return live_changes, restart_changes, unknown
 
 
-def parse_acl(text: str) -> dict[str, list[str]]:
-    """Return the rules of an ACL file by user, in the order of the file."""
-    users = {}
-    for line in text.splitlines():
-        words = acl_words(line)
-        if len(words) >= 2 and words[0] == "user":
-            users[words[1]] = words[2:]
-    return users
-
-
-def acl_words(line: str) -> list[str]:
-    """Split a line of an ACL file, or of what Redis lists; a selector, which stands in parentheses, is one word."""
-    return _ACL_WORD.findall(line)
-
-
-def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
-    """Return rules in a form in which equal users compare equal, whatever the order of keys or flags."""
-    flags, passwords, keys, channels = {"off"}, set(), set(), set()
-    commands: list[str] = ["-@all"]
-    # Each is a set of rules beside the others: what none of them allows alone is refused.
-    selectors: set[tuple[t.Any, ...]] = set()
-    for rule in rules:
-        word = {"allkeys": "~*", "allchannels": "&*", "allcommands": "+@all", "nocommands": "-@all"}.get(rule, rule)
-        if word in ("on", "off"):
-            flags = (flags - {"on", "off"}) | {word}
-        elif word == "nopass":
-            flags.add(word)
-        elif word == "resetpass":
-            passwords.clear()
-            flags.discard("nopass")
-        elif word == "resetkeys":
-            keys.clear()
-        elif word == "resetchannels":
-            channels.clear()
-        elif word == "clearselectors":
-            selectors.clear()
-        elif word == "reset":
-            flags, passwords, keys, channels, commands, selectors = {"off"}, set(), set(), set(), ["-@all"], set()
-        elif word[0] == "(":
-            selectors.add(canonical_rules(word[1:-1].split()))
-        elif word[0] == "#":
-            passwords.add(word[1:])
-        elif word[0] in "~%":
-            keys.add("~" + word[4:] if word.startswith("%RW~") else word)
-        elif word[0] == "&":
-            channels.add(word)
-        elif word[0] in "+-":
-            commands = _with_command(commands, word)
-    # Redis lists subcommands in an order of the moment, so the order says nothing once what was replaced is gone.
-    return tuple(tuple(sorted(part)) for part in (flags, passwords, keys, channels, commands, selectors))
-
-
-def _with_command(commands: list[str], word: str) -> list[str]:
-    """Add a command rule as Redis does: it replaces what was said before about the same command."""
-    word = word.lower()
-    if word[1:] == "@all":
-        return [word]
-    name = word[1:]
-    return [rule for rule in commands if rule[1:] != name and not rule[1:].startswith(f"{name}|")] + [word]
-
-
-def acl_diff(wanted: dict[str, list[str]], live: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
-    """Compare users.
-
-    :returns: users to set with their rules, and users to delete.
-    """
-    changed = {name: rules for name, rules in wanted.items() if name not in live or canonical_rules(live[name]) != canonical_rules(rules)}
-    return changed, sorted(set(live) - set(wanted) - {"default"})
-
-
-def masked(rules: t.Iterable[str]) -> str:
-    """Return rules for a diff, without what could be used to find a password."""
-    return " ".join("#..." if rule.startswith("#") else rule for rule in rules)
+def setting_lines(settings: dict[str, str]) -> str:
+    """Return settings of Redis or Sentinel as text for a diff, without secrets."""
+    return "".join(f"{name} {'...' if name in SECRET else value}\n" for name, value in sorted(settings.items()))
 
 
 def immutable_name(error: str) -> str:

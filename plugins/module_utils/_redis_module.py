@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 
@@ -81,36 +79,3 @@ def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
     """Open the server that :func:`server_options` describe, while it may still be starting."""
     passwords = [params["password"], params["previous_password"]]
     return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"], tls=tls_files(params["tls"]))
-
-
-def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
-    """Return the users of a running server by name."""
-    return {words[1]: words[2:] for words in map(conf.acl_words, client.command("ACL", "LIST"))}
-
-
-def normal_acl(client: rc.RedisClient, wanted: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return wanted users as this server would list them.
-
-    Redis describes a user's commands in its own words, which depend on its version. So it is asked: a user that
-    nobody can be is given the rules for a moment.
-    """
-    probe = f"probe-{os.getpid()}"
-    normal = {}
-    try:
-        for name, rules in wanted.items():
-            client.command("ACL", "SETUSER", probe, "reset", *[rule for rule in rules if rule[0] != "#" and rule != "nopass"])
-            passwords = [rule for rule in rules if rule[0] == "#" or rule == "nopass"]
-            client.command("ACL", "SETUSER", probe, "off")
-            status = [rule for rule in rules if rule in ("on", "off")][-1:]
-            normal[name] = live_acl(client)[probe] + status + passwords
-    finally:
-        client.command("ACL", "DELUSER", probe)
-    return normal
-
-
-def set_users(client: rc.RedisClient, changes: dict[str, list[str]], removed: t.Sequence[str]) -> None:
-    """Set and delete ACL users; each is replaced in one step, so none has other rights in between."""
-    for name, rules in changes.items():
-        client.command("ACL", "SETUSER", name, "reset", *rules)
-    if removed:
-        client.command("ACL", "DELUSER", *removed)

@@ -100,6 +100,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
@@ -155,23 +156,11 @@ def read_files_again(client: rc.RedisClient, files: dict[str, str], read_path: s
         os.utime(read_path, (begin, begin))
 
 
-def setting_lines(settings: dict[str, str]) -> str:
-    """Return settings as text for a diff, without secrets."""
-    lines = (f"{name} {'...' if name in conf.SECRET else value}\n" for name, value in sorted(settings.items()))
-    return "".join(lines)
-
-
-def user_lines(users: dict[str, list[str]], names: t.Iterable[str]) -> str:
-    """Return ACL users as text for a diff, without hashes."""
-    return "".join(f"user {name} {conf.masked(users[name])}\n" for name in sorted(names) if name in users)
-
-
 def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Compare, change unless in check mode, and return the module's result."""
     live = rc.pairs(client.command("CONFIG", "GET", "*"))
     changes, restart, unknown = conf.config_diff(wanted_settings(params), live)
-    acl_wanted, acl_live = conf.parse_acl(params["acl"]), rm.live_acl(client)
-    users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
+    acl = _redis_acl.compare(client, params["acl"])
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     files = rm.tls_files(params["tls"])
     old_files = bool(files) and has_old_files(client.certificate(), files, pid, params["tls_read_path"])
@@ -179,23 +168,22 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
         set_settings(client, changes, restart)
         if old_files:
             read_files_again(client, files, params["tls_read_path"])
-        rm.set_users(client, {name: acl_wanted[name] for name in users}, removed)
+        acl.apply(client)
         # What Redis itself finds equal was no change, however differently it was written.
         live_after = rc.pairs(client.command("CONFIG", "GET", "*"))
         changes = {name: live_after[name] for name in changes if live_after[name] != live[name]}
     paths = restart_paths(pid, params["definition_paths"])
-    touched = [*users, *removed]
     return {
-        "changed": bool(changes or touched or old_files),
+        "changed": bool(changes or acl.users or old_files),
         "settings": sorted({*changes, *(["tls-cert-file"] if old_files else [])}),
-        "users": sorted(touched),
+        "users": acl.users,
         "restart_keys": sorted(restart),
         "restart_paths": paths,
         "restart_required": bool(restart or paths),
         "unknown_keys": sorted(unknown),
         "diff": {
-            "before": setting_lines({name: live[name] for name in changes}) + user_lines(acl_live, touched),
-            "after": setting_lines(changes) + user_lines(users, touched),
+            "before": conf.setting_lines({name: live[name] for name in changes}) + acl.before,
+            "after": conf.setting_lines(changes) + acl.after,
         },
     }
 

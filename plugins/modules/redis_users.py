@@ -50,26 +50,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 
 
 def apply(client: rc.RedisClient, acl: str, check_mode: bool) -> dict[str, t.Any]:
     """Compare, change unless in check mode, and return the module's result."""
-    wanted, live = conf.parse_acl(acl), rm.live_acl(client)
-    users, removed = conf.acl_diff(rm.normal_acl(client, wanted), live) if wanted else ({}, [])
+    change = _redis_acl.compare(client, acl)
     if not check_mode:
-        rm.set_users(client, {name: wanted[name] for name in users}, removed)
-    touched = [*users, *removed]
-    return {
-        "changed": bool(touched),
-        "users": sorted(touched),
-        "diff": {
-            "before": "".join(f"user {name} {conf.masked(live[name])}\n" for name in touched if name in live),
-            "after": "".join(f"user {name} {conf.masked(rules)}\n" for name, rules in users.items()),
-        },
-    }
+        change.apply(client)
+    return {"changed": bool(change.users), "users": change.users, "diff": {"before": change.before, "after": change.after}}
 
 
 def main() -> None:

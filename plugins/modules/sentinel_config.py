@@ -118,12 +118,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 from ansible_collections.multinode.celery.plugins.module_utils._processes import restart_paths
-
-_SECRET = ("auth-pass", "sentinel-pass")
 
 
 def read_state(path: str, name: str) -> dict[str, str]:
@@ -146,11 +145,6 @@ def wanted_global(params: dict[str, t.Any]) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items()}
 
 
-def lines(settings: dict[str, str]) -> str:
-    """Return settings as text for a diff, without secrets."""
-    return "".join(f"{name} {'...' if name in _SECRET else value}\n" for name, value in sorted(settings.items()))
-
-
 def watch(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) -> bool:
     """Start to watch the master where its name is unknown."""
     name = params["master_name"]
@@ -171,28 +165,25 @@ def apply(client: rc.RedisClient, params: dict[str, t.Any], check_mode: bool) ->
     live_global = rc.pairs(client.command("SENTINEL", "CONFIG", "GET", "*"))
     master = {key: value for key, value in wanted_master(params).items() if live_master.get(key, "") != value}
     globals_ = {key: value for key, value in wanted_global(params).items() if live_global.get(key, "") != value}
-    acl_live = rm.live_acl(client)
-    acl_wanted = conf.parse_acl(params["acl"])
-    users, removed = conf.acl_diff(rm.normal_acl(client, acl_wanted), acl_live) if acl_wanted else ({}, [])
+    acl = _redis_acl.compare(client, params["acl"])
     if not check_mode:
         if master:
             client.command("SENTINEL", "SET", name, *[word for pair in master.items() for word in pair])
         for key, value in globals_.items():
             client.command("SENTINEL", "CONFIG", "SET", key, value)
-        rm.set_users(client, {user: acl_wanted[user] for user in users}, removed)
-    touched = [*users, *removed]
+        acl.apply(client)
     pid = int(rc.parse_info(client.command("INFO", "server"))["process_id"])
     paths = restart_paths(pid, params["definition_paths"])
     before = {key: live_master.get(key, "") for key in master} | {key: live_global.get(key, "") for key in globals_}
     return {
-        "changed": bool(added or master or globals_ or touched),
+        "changed": bool(added or master or globals_ or acl.users),
         "settings": sorted([*master, *globals_, *(["monitor"] if added else [])]),
-        "users": sorted(touched),
+        "users": acl.users,
         "restart_paths": paths,
         "restart_required": bool(paths),
         "diff": {
-            "before": lines(before) + "".join(f"user {user} {conf.masked(acl_live[user])}\n" for user in touched if user in acl_live),
-            "after": lines(master | globals_) + "".join(f"user {user} {conf.masked(rules)}\n" for user, rules in users.items()),
+            "before": conf.setting_lines(before) + acl.before,
+            "after": conf.setting_lines(master | globals_) + acl.after,
         },
     }
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl as acl
 
 ROLE = pathlib.Path(__file__).resolve().parents[4] / "roles" / "redis"
 ENVIRONMENTS = [
@@ -43,7 +43,7 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
     command = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "-i", str(directory / "hosts.json"), str(directory / "play.json"), "-e"]
     done = subprocess.run([*command, json.dumps({"__redis_has_client_setinfo": False})], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return conf.parse_acl((directory / "users.acl").read_text())
+    return acl.parse_acl((directory / "users.acl").read_text())
 
 
 def test_an_environment_has_users_for_programs_and_for_those_who_may_less(users):
