@@ -4,11 +4,37 @@
 
 from __future__ import annotations
 
+import textwrap
+
+# An option of a server, and within the option that describes a group.
+TLS = """\
+  tls:
+    description:
+      - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
+      - Connections are plain where it is empty.
+    type: dict
+    default: {}
+    suboptions:
+      ca_path:
+        description: The CAs that are trusted.
+        type: path
+        default: ""
+      certificate_path:
+        description: Certificate of this host.
+        type: path
+        default: ""
+      key_path:
+        description: Key of the certificate.
+        type: path
+        default: ""
+"""
+
 
 class ModuleDocFragment:
     """Options that the modules for Redis and Sentinel share."""
 
-    GROUP = r"""
+    GROUP = (
+        r"""
 options:
   brokers:
     description:
@@ -72,25 +98,9 @@ options:
         description: Name under which the Sentinels watch the master.
         type: str
         default: celery
-      tls:
-        description:
-          - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
-          - Connections are plain where it is empty.
-        type: dict
-        default: {}
-        suboptions:
-          ca_path:
-            description: The CAs that are trusted.
-            type: path
-            default: ""
-          certificate_path:
-            description: Certificate of this host.
-            type: path
-            default: ""
-          key_path:
-            description: Key of the certificate.
-            type: path
-            default: ""
+"""
+        + textwrap.indent(TLS, "    ")
+        + """\
   timeout_seconds:
     description: How long one server may take to accept a connection or to reply.
     type: float
@@ -100,8 +110,10 @@ options:
     type: float
     default: 30.0
 """
+    )
 
-    SERVER = r"""
+    SERVER = (
+        r"""
 options:
   address:
     description: Address of the server.
@@ -119,25 +131,9 @@ options:
     description: Password that O(user) had before, tried where the new one is not yet known.
     type: str
     default: ""
-  tls:
-    description:
-      - Files on the host that the module runs on, with which it verifies the servers and proves itself to them.
-      - Connections are plain where it is empty.
-    type: dict
-    default: {}
-    suboptions:
-      ca_path:
-        description: The CAs that are trusted.
-        type: path
-        default: ""
-      certificate_path:
-        description: Certificate of this host.
-        type: path
-        default: ""
-      key_path:
-        description: Key of the certificate.
-        type: path
-        default: ""
+"""
+        + TLS
+        + """\
   acl:
     description:
       - Content of the server's ACL file. Users that differ are set, and users that it does not name are deleted.
@@ -154,3 +150,4 @@ options:
     type: float
     default: 30.0
 """
+    )

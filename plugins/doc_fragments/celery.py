@@ -4,16 +4,8 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Options that the modules for Celery share."""
-
-    APPLICATION = r"""
-options:
-  app_name:
-    description: Name of the application, as in C(celery_app_name).
-    type: str
-    required: true
+# Where the programs of applications are, and as whom they run.
+PROGRAMS = """\
   app_root:
     description: Directory that holds the releases of all applications.
     type: path
@@ -24,7 +16,23 @@ options:
     default: celery
 """
 
-    NODES = r"""
+
+class ModuleDocFragment:
+    """Options that the modules for Celery share."""
+
+    APPLICATION = (
+        r"""
+options:
+  app_name:
+    description: Name of the application, as in C(celery_app_name).
+    type: str
+    required: true
+"""
+        + PROGRAMS
+    )
+
+    NODES = (
+        r"""
 options:
   start_timeout_seconds:
     description: How long a started node may take until it is ready, in seconds.
@@ -45,14 +53,6 @@ options:
       - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
         given back at once; without, they come back after the visibility timeout.
     type: str
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
-  user:
-    description: User that runs the application's programs.
-    type: str
-    default: celery
   marker:
     description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.
     type: path
@@ -62,3 +62,5 @@ options:
     type: path
     default: /var/lib/celery/drain
 """
+        + PROGRAMS
+    )

@@ -19,6 +19,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.multinode.celery.plugins.module_utils import _celery_client
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
@@ -41,9 +42,8 @@ SETTLE_SECONDS = 20
 COLUMNS = ("node", "outcome", "seconds", "finished", "given back", "lost")
 
 ARGUMENTS: dict[str, t.Any] = {
+    **_celery_client.ARGUMENTS,
     "app_name": {"type": "str"},
-    "app_root": {"type": "path", "default": "/opt/celery"},
-    "user": {"type": "str", "default": "celery"},
     "marker": {"type": "path", "default": MARKER},
     "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
     "answer_timeout_seconds": {"type": "int", "default": 30},
