@@ -10,7 +10,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-MODULE = "multinode.celery.firewall_table"
+MODULE = "multinode.celery.firewall_rules"
 SPEC = {
     "table": {"type": "str", "required": True},
     "unit": {"type": "str", "required": True},
