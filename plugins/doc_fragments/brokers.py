@@ -140,14 +140,18 @@ options:
       - No user is touched when it is empty. C(ACL LOAD) is never used, because Redis 7.0 then disconnects every client.
     type: str
     default: ""
-  definition_paths:
-    description: Files on this host that the server reads only when it starts, such as its unit. A restart is required when one is newer than the process.
-    type: list
-    elements: path
-    default: []
   wait_seconds:
     description: How long the server may take to answer.
     type: float
     default: 30.0
 """
     )
+
+    PROCESS = r"""
+options:
+  definition_paths:
+    description: Files on this host that the server reads only when it starts, such as its unit. A restart is required when one is newer than the process.
+    type: list
+    elements: path
+    default: []
+"""

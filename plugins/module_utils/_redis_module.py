@@ -56,9 +56,13 @@ def server_options(port: int) -> dict[str, t.Any]:
         "previous_password": {"type": "str", "default": "", "no_log": True},
         "tls": tls_option(),
         "acl": {"type": "str", "default": "", "no_log": True},
-        "definition_paths": {"type": "list", "elements": "path", "default": []},
         "wait_seconds": {"type": "float", "default": 30.0},
     }
+
+
+def process_options() -> dict[str, t.Any]:
+    """Return the option by which a module is told what a server reads only when it starts."""
+    return {"definition_paths": {"type": "list", "elements": "path", "default": []}}
 
 
 def services(brokers: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:

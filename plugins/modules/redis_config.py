@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.brokers.server
+  - multinode.celery.brokers.process
 options:
   port:
     description: Port of the server.
@@ -193,6 +194,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **rm.server_options(6379),
+            **rm.process_options(),
             "config": {"type": "str", "default": ""},
             "tls_read_path": {"type": "path", "default": "/run/redis-broker-tls-read"},
             "replication_user": {"type": "str"},

@@ -16,6 +16,7 @@ description:
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.brokers.server
+  - multinode.celery.brokers.process
 options:
   port:
     description: Port of the server.
@@ -193,6 +194,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **rm.server_options(26379),
+            **rm.process_options(),
             "master_name": {"type": "str", "default": "celery"},
             "master_address": {"type": "str", "required": True},
             "master_port": {"type": "int", "default": 6379},
