@@ -109,6 +109,11 @@ options:
     description: How long to wait for the wanted state.
     type: float
     default: 30.0
+attributes:
+  action_group:
+    description: Use C(group/multinode.celery.brokers) in C(module_defaults) to say once how the brokers are reached.
+    support: full
+    membership: [multinode.celery.brokers]
 """
     )
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-# Where the programs of applications are, and as whom they run.
+# Where the programs of applications are, and as whom they run; the end of each fragment.
 PROGRAMS = """\
   app_root:
     description: Directory that holds the releases of all applications.
@@ -14,6 +14,11 @@ PROGRAMS = """\
     description: User that runs the application's programs.
     type: str
     default: celery
+attributes:
+  action_group:
+    description: Use C(group/multinode.celery.application) in C(module_defaults) to say once which application is meant, where it is and as whom it runs.
+    support: full
+    membership: [multinode.celery.application]
 """
 
 
