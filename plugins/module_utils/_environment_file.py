@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files of assignments as a shell reads them: the application's C(environment) and C(/etc/os-release).
 
-Programs that run without Ansible read them themselves: C(celeryconfig.py) and C(multinode_watchdog.py).
+The watchdog has a copy of this file beside it; C(celeryconfig.py), which is part of the application, reads its file itself.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel and log files tell about processes.
 
-Programs that run without Ansible read C(/proc) themselves: C(multinode_watchdog.py), and C(multinode_pulse.py) of the application.
+The watchdog has a copy of this file beside it; C(multinode_pulse.py), which is part of the application, reads C(/proc) itself.
 """
 
 from __future__ import annotations

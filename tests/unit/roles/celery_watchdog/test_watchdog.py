@@ -15,11 +15,12 @@ import sys
 import time
 
 import pytest
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_client
+from ansible_collections.multinode.celery.plugins.module_utils import _environment_file, _processes, _redis_client
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[4]
 PROGRAM = CHECKOUT / "roles/celery_watchdog/files/usr/local/lib/celery-watchdog/multinode_watchdog.py"
-sys.modules.setdefault("_redis_client", _redis_client)
+for module in (_environment_file, _processes, _redis_client):
+    sys.modules.setdefault(module.__name__.rpartition(".")[2], module)
 SPEC = importlib.util.spec_from_file_location("multinode_watchdog", PROGRAM)
 watchdog = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(watchdog)
@@ -120,7 +121,7 @@ def family(tmp_path):
     stacks = tmp_path / "stacks"
     main = subprocess.Popen([sys.executable, "-c", CHILDREN, str(stacks)], stdout=subprocess.PIPE, text=True)
     pids = {int(main.stdout.readline()), int(main.stdout.readline())}
-    yield {"pid": main.pid, "start": int(watchdog.stat_of(main.pid)[19])}, pids, stacks
+    yield {"pid": main.pid, "start": int(watchdog.stat_fields(main.pid)[19])}, pids, stacks
     main.kill()
     main.wait()
     main.stdout.close()

@@ -19,13 +19,14 @@ import glob
 import json
 import os
 import select
-import shlex
 import signal
 import sys
 import time
 import typing as t
 
+import _environment_file
 import _redis_client as redis
+from _processes import stat_fields
 
 SEPARATOR = "\x06\x16"
 SHOWN_BYTES = 65536
@@ -86,18 +87,9 @@ def judge(pulse: t.Mapping[str, t.Any], look: Look, memory: t.Mapping[str, t.Any
 # --- processes ---
 
 
-def stat_of(process: int) -> list[str]:
-    """Return the fields of a process from its state on, none when there is no such process."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
 def state_of(process: int, start: int) -> str:
     """Return the state of a process, nothing when its number belongs to another one by now."""
-    fields = stat_of(process)
+    fields = stat_fields(process)
     return fields[0] if fields and int(fields[19]) == start and fields[0] not in "ZX" else ""
 
 
@@ -106,7 +98,7 @@ def family(process: int) -> dict[int, int]:
     parents: dict[int, list[int]] = {}
     starts = {}
     for name in os.listdir("/proc"):
-        fields = stat_of(int(name)) if name.isdigit() else []
+        fields = stat_fields(int(name)) if name.isdigit() else []
         if fields:
             parents.setdefault(int(fields[1]), []).append(int(name))
             starts[int(name)] = int(fields[19])
@@ -191,16 +183,9 @@ def kill(pulse: t.Mapping[str, t.Any]) -> None:
 # --- the broker ---
 
 
-def secrets(path: str) -> dict[str, str]:
-    """Read the environment file."""
-    with open(path, encoding="utf-8") as file:
-        words = shlex.split(file.read(), comments=True)
-    return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
-
-
 def backlogs(settings: t.Mapping[str, t.Any], queues: t.Sequence[str]) -> dict[str, int] | None:
     """Ask the master how many messages wait in each queue, nothing when it cannot be asked."""
-    words = secrets(settings["environment"])
+    words = _environment_file.read(settings["environment"])
     for address in settings["sentinels"]:
         try:
             with redis.RedisClient(address, settings["sentinel_port"], 1.0, settings["tls"]) as sentinel:
