@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
@@ -83,3 +85,23 @@ def open_server(params: dict[str, t.Any]) -> rc.RedisClient:
     """Open the server that :func:`server_options` describe, while it may still be starting."""
     passwords = [params["password"], params["previous_password"]]
     return rc.open_client(params["address"], params["port"], params["user"], passwords, wait=params["wait_seconds"], tls=tls_files(params["tls"]))
+
+
+def configure(
+    module: AnsibleModule, server: str, apply: t.Callable[[rc.RedisClient, dict[str, t.Any], bool], dict[str, t.Any]]
+) -> dict[str, t.Any]:
+    """Return what ``apply`` returns for one server; in check mode one that does not run yet counts as up to date.
+
+    :param server: what messages call it.
+    """
+    params, check_mode = module.params, module.check_mode
+    try:
+        with open_server(params if not check_mode else {**params, "wait_seconds": 0}) as client:
+            return apply(client, params, check_mode)
+    except rc.Unavailable as exc:
+        if not (check_mode and exc.reason == rc.REFUSED):
+            module.fail_json(msg=f"{server} cannot be asked for its settings: {exc}")
+    except rc.ReplyError as exc:
+        module.fail_json(msg=f"{server} refuses a setting or a user: {exc}")
+    message = f"{server} does not run yet, and will start with these settings"
+    return {"changed": False, "settings": [], "users": [], "restart_paths": [], "restart_required": False, "msg": message}

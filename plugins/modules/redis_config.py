@@ -202,16 +202,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        with rm.open_server(module.params if not module.check_mode else {**module.params, "wait_seconds": 0}) as client:
-            result = apply(client, module.params, module.check_mode)
-    except rc.Unavailable as exc:
-        if not (module.check_mode and exc.reason == rc.REFUSED):
-            module.fail_json(msg=f"Redis cannot be asked for its settings: {exc}")
-        result = {"changed": False, "settings": [], "users": [], "restart_keys": [], "restart_paths": []}
-        result.update(restart_required=False, unknown_keys=[], msg="Redis does not run yet, and will start with these settings")
-    except rc.ReplyError as exc:
-        module.fail_json(msg=f"Redis refuses a setting or a user: {exc}")
+    result = {"restart_keys": [], "unknown_keys": [], **rm.configure(module, "Redis", apply)}
     if result["unknown_keys"]:
         module.warn("This Redis does not know: " + ", ".join(result["unknown_keys"]))
     module.exit_json(**result)

@@ -209,17 +209,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        with rm.open_server(module.params if not module.check_mode else {**module.params, "wait_seconds": 0}) as client:
-            result = apply(client, module.params, module.check_mode)
-    except rc.Unavailable as exc:
-        if not (module.check_mode and exc.reason == rc.REFUSED):
-            module.fail_json(msg=f"Sentinel cannot be asked for its settings: {exc}")
-        result = {"changed": False, "settings": [], "users": [], "restart_paths": [], "restart_required": False}
-        result["msg"] = "Sentinel does not run yet, and will start with these settings"
-    except rc.ReplyError as exc:
-        module.fail_json(msg=f"Sentinel refuses a setting or a user: {exc}")
-    module.exit_json(**result)
+    module.exit_json(**rm.configure(module, "Sentinel", apply))
 
 
 if __name__ == "__main__":
