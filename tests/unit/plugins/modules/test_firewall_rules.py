@@ -130,7 +130,7 @@ def test_without_a_rollback_nothing_is_changed(host: Host) -> None:
 def test_a_load_that_fails_disarms_the_rollback(host: Host) -> None:
     host.live = OLD
     # It passes in a namespace of its own, as rules do that clash with what is there.
-    host.programs.add("nft", '[ "$FAKE_NAMESPACE$1$2" != "-f-" ] || { echo "Error: busy" >&2; exit 1; }\n' + FAKE_NFT)
+    host.programs.add("nft", '[ "$FAKE_NAMESPACE$1$2" != "-f-" ] || { cat >/dev/null; echo "Error: busy" >&2; exit 1; }\n' + FAKE_NFT)
     assert "nft refuses the rules, nothing was changed: Error: busy" in host.run(fails=True)["msg"]
     assert host.live == OLD and host.units == []
 
