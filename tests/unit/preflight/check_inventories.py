@@ -43,7 +43,6 @@ def check(path: str, loader: t.Any) -> dict[str, t.Any]:
         variables.update(hostvars=hostvars, ansible_play_hosts_all=names)
         args = {
             "stage": stage,
-            "roles": defaults["preflight_roles"],
             "required_groups": defaults["preflight_required_groups"],
             "limits": {name.removeprefix("preflight_"): value for name, value in defaults.items()},
         }
