@@ -112,7 +112,8 @@ class Deployment:
         for task in tasks:
             scope = {**variables, **task.get("vars", {})}
             include = next((task[name] for name in INCLUDES if name in task), None)
-            if not ("block" in task or FILE_SET in task or include) or not self._holds(task, scope):
+            # What is delegated lands on another host.
+            if not ("block" in task or FILE_SET in task or include) or "delegate_to" in task or not self._holds(task, scope):
                 continue
             if "block" in task:
                 self._tasks(role, list(task["block"]), scope)

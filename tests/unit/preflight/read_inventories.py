@@ -32,9 +32,13 @@ def compare(path: str, loader: t.Any) -> dict[str, t.Any]:
     assert findings == [], findings
     uses = uses_by_host(files.uses(), variables["groups"])
     found: dict[str, t.Any] = {}
+    rendered: set[tuple[str, ...]] = set()
     for host in read.hosts:
         plan = doctor._deployment(host.name, uses[host.name], hostvars.raw_get(host.name)["ansible_facts"])
         entries = plan.entries()
+        # Hosts with the same files differ in nothing that a secret could be in.
+        first = tuple(entries) not in rendered
+        rendered.add(tuple(entries))
         placed, unknown = bundle._placed(host.name, files, variables)
         found[host.name] = {
             "preflight": dict(host.values),
@@ -42,7 +46,10 @@ def compare(path: str, loader: t.Any) -> dict[str, t.Any]:
             "files": placed,
             "unknown": unknown,
             # As on a host whose passwords are not those of the inventory any more: nothing is known by its value.
-            "contents": {path: redact(plan.content(path, entry), [], path) for path, entry in entries.items() if entry["kind"] == "file"},
+            "contents": {
+                path: redact(plan.content(path, entry), [], path)
+                for path, entry in entries.items() if entry["kind"] == "file" and entry["force"]
+            } if first else None,
         }
     return found
 
