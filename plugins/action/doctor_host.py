@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 import typing as t
@@ -13,23 +12,13 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.filter.broker_nodes import broker_nodes
-from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import (
-    COLLECTION,
-    Deployment,
-    Use,
-    brief,
-    differences,
-    roles_of,
-    uses_of,
-)
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief, differences
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
 MODULE = "multinode.celery.doctor_host"
 # A drop-in belongs to a service of somebody else, who decides whether it runs.
 UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))$")
-# Stand for the facts of the host until it has told them; paths of files do not depend on them.
-SITE = os.path.join(COLLECTION, "playbooks/site.yml")
 DRAIN_MARKER = "/etc/celery/drained"
-NO_FACTS = {"processor_nproc": 1, "memtotal_mb": 1024, "distribution": "Debian", "distribution_major_version": "12"}
 
 
 class ActionModule(ActionBase):
@@ -48,11 +37,12 @@ class ActionModule(ActionBase):
         given = dict(self._task.args)
         host = self._vars["inventory_hostname"]
         groups = {name: list(hosts) for name, hosts in self._vars["groups"].items()}
-        mapping = uses_of(self._loader, given.pop("playbook", "") or SITE)
-        roles = roles_of(host, mapping, groups)
+        self._files = RoleFiles(self._loader)
+        uses = uses_by_host(self._files.uses(given.pop("playbook", "")), groups)
+        roles = uses.get(host, [])
         plan = self._deployment(host, roles, NO_FACTS)
         entries = plan.entries()
-        expected, args = self._wanted(plan, entries, groups, mapping)
+        expected, args = self._wanted(plan, entries, groups, uses)
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": "", "expected": expected}
         before = time.time()
         try:
@@ -74,7 +64,7 @@ class ActionModule(ActionBase):
 
     def _deployment(self, host: str, roles: list[Use], facts: dict[str, t.Any]) -> Deployment:
         hostvars = self._vars["hostvars"]
-        return Deployment(self._loader, self._templar, hostvars.raw_get(host), hostvars, roles, facts).read_tasks()
+        return Deployment(self._files, self._templar, hostvars.raw_get(host), hostvars, roles, facts).read_tasks()
 
     def _compare(self, host: str, roles: list[Use], report: dict[str, t.Any]) -> dict[str, t.Any]:
         """Render what the host should have, now that its facts are known; contents never leave this method."""
@@ -93,11 +83,11 @@ class ActionModule(ActionBase):
         return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.unknown}, "nodes": [] if drained else nodes}
 
     def _wanted(
-        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], mapping: dict[str, list[Use]]
+        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], uses: dict[str, list[Use]]
     ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """Return what is expected of the host, and the arguments that make the module look at it."""
         services = self._services(plan, entries)
-        brokers = self._brokers(plan, groups, mapping)
+        brokers = self._brokers(plan, groups, uses)
         expected: dict[str, t.Any] = {"roles": plan.roles, "brokers": brokers, "nodes": [], "queues": [], "sysctl": {}}
         args: dict[str, t.Any] = {"services": services, "paths": list(entries), "brokers": brokers}
         if "limits" in plan.roles:
@@ -144,14 +134,14 @@ class ActionModule(ActionBase):
                     found.setdefault(unit_file[1], {"unit": unit_file[1], "paths": [path, *restart]})
         return list(found.values())
 
-    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], mapping: dict[str, list[Use]]) -> dict[str, t.Any]:
+    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], uses: dict[str, list[Use]]) -> dict[str, t.Any]:
         """Return where every Redis and Sentinel is that this host depends on."""
         group = plan.value("redis_group") or plan.value("celery_app_broker_group")
-        hosts = groups.get(group) or [name for name in groups.get("all", []) if any(use.role == "redis" for use in roles_of(name, mapping, groups))]
+        hosts = groups.get(group) or [name for name in groups.get("all", []) if any(use.role == "redis" for use in uses.get(name, []))]
         if not hosts:
             return {}
         hostvars = self._vars["hostvars"]
-        first = Deployment(self._loader, self._templar, hostvars.raw_get(hosts[0]), hostvars, ["redis", "redis_sentinel"], NO_FACTS)
+        first = Deployment(self._files, self._templar, hostvars.raw_get(hosts[0]), hostvars, ["redis", "redis_sentinel"], NO_FACTS)
         sentinels = groups.get(first.value("redis_sentinel_group")) or hosts
         try:
             return {

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import leaks, redact
 from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import secrets_of
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles
 
 SPEC = {"directory": {"type": "path", "required": True}, "path": {"type": "path", "required": True}, "documents": {"type": "dict", "default": {}}}
 
@@ -34,23 +35,24 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(SPEC)
         hostvars = (task_vars or {})["hostvars"]
+        files = RoleFiles(self._loader)
         secrets: set[str] = set()
         for host in hostvars:
-            secrets |= secrets_of(host, self._loader, self._templar, hostvars)
+            secrets |= secrets_of(host, files, self._templar, hostvars)
         directory, path = args["directory"], args["path"]
         for name, text in args["documents"].items():
             with open(os.path.join(directory, os.path.basename(name)), "w", encoding="utf-8") as stream:
                 stream.write(text if isinstance(text, str) else json.dumps(text, indent=2, default=str))
-        files = sorted(os.path.join(root, name) for root, _folders, names in os.walk(directory) for name in names)
+        found = sorted(os.path.join(root, name) for root, _folders, names in os.walk(directory) for name in names)
         try:
-            for file in files:
+            for file in found:
                 self._clean(file, secrets)
             with tarfile.open(fileobj=os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"), mode="w:gz") as archive:
                 archive.add(directory, arcname=os.path.basename(path).partition(".")[0])
             shutil.rmtree(directory)
         except OSError as exc:
             raise AnsibleActionFail(f"support_bundle_path: {path} cannot be written on the control machine ({exc})") from exc
-        return {"changed": True, "path": os.path.abspath(path), "files": len(files), "size": os.path.getsize(path)}
+        return {"changed": True, "path": os.path.abspath(path), "files": len(found), "size": os.path.getsize(path)}
 
     @staticmethod
     def _clean(file: str, secrets: set[str]) -> None:

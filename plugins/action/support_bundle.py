@@ -10,14 +10,15 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
-from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import brief
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief
 from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import secrets_of
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, uses_by_host
 
 MODULE = "multinode.celery.support_bundle"
 
 
 class ActionModule(ActionBase):
-    """Tells the module every secret that the inventory has for the host, and looks for them again in what it gives."""
+    """Tells the module the files that the playbooks place and every secret of the inventory, and looks for them again in what it gives."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Collect one host's part; a host that cannot be reached leaves a note.
@@ -29,7 +30,10 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         args = dict(self._task.args)
         host = task_vars["inventory_hostname"]
-        secrets = sorted(secrets_of(host, self._loader, self._templar, task_vars["hostvars"]))
+        role_files = RoleFiles(self._loader)
+        secrets = sorted(secrets_of(host, role_files, self._templar, task_vars["hostvars"]))
+        placed, unknown = self._placed(host, role_files, task_vars)
+        args["files"] = [*placed, *(args.get("files") or [])]
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": ""}
         try:
             told = self._execute_module(module_name=MODULE, module_args={**args, "secrets": secrets}, task_vars=task_vars)
@@ -38,10 +42,20 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as exc:
             told = {}
             result.update(status="unreachable", message=brief(exc))
-        found = told.get("texts") or {"status.txt": f"{result['status']}: {result['message']}\n"}
+        found = dict(told.get("texts") or {}) or {"status.txt": f"{result['status']}: {result['message']}\n"}
+        if unknown:
+            found["unknown.txt"] = "".join(f"{name}: {reason}\n" for name, reason in unknown.items())
         for name, text in found.items():
             self._write(os.path.join(args["directory"], host, name), redact(text, secrets, name))
         return {**result, "files": len(told.get("texts") or {})}
+
+    def _placed(self, host: str, role_files: RoleFiles, task_vars: dict[str, t.Any]) -> tuple[list[str], dict[str, str]]:
+        """Return the files that the playbooks place on the host, and what the inventory does not let know."""
+        groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
+        uses = uses_by_host(role_files.uses(), groups).get(host, [])
+        hostvars = task_vars["hostvars"]
+        plan = Deployment(role_files, self._templar, hostvars.raw_get(host), hostvars, uses, NO_FACTS).read_tasks()
+        return plan.files(), plan.unknown
 
     @staticmethod
     def _write(path: str, text: str) -> None:

@@ -20,6 +20,9 @@ NAMES = r"(?:password|passwd|passphrase|secret|token|api_?key|access_?key|creden
 PATTERNS: tuple[tuple[t.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
     (re.compile(r"(\w+://[^\s:/@]*:)[^\s@]+@"), rf"\1{HIDDEN}@"),
+    # The exporter of Redis has its passwords by the server's URL.
+    (re.compile(r"(\"rediss?://[^\"\n]*\"\s*:\s*)\"[^\"\n]*\""), rf"\1{HIDDEN}"),
+    (re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}"), HIDDEN),
     (re.compile(r"(?i)\b(authorization\s*[:=]\s*[\"']?(?:basic|bearer)\s+)[^\s\"']+"), rf"\1{HIDDEN}"),
     # Redis and Sentinel, in their files and on a command line.
     (re.compile(r"(?im)^(\s*(?:masterauth|requirepass|sentinel\s+auth-pass\s+\S+|sentinel\s+sentinel-pass)\s+)\S+"), rf"\1{HIDDEN}"),
@@ -28,7 +31,7 @@ PATTERNS: tuple[tuple[t.Pattern[str], str], ...] = (
 )
 ACL_PASSWORD = re.compile(r"(?<=\s)([#>])\S+")
 # Files that hold nothing but secrets; their names stay, each value goes.
-VALUES_ONLY = re.compile(r"(?:^|/)(?:environment|[^/]*\.(?:secret|env)|[^/]*password[^/]*)$")
+VALUES_ONLY = re.compile(r"(?:^|/)(?:environment|[^/]*\.(?:secret|env)|[^/]*passw(?:or)?d[^/]*|secrets/[^/]*)$")
 
 
 def variants(secret: str) -> set[str]:

@@ -10,21 +10,17 @@ module: preflight
 short_description: Refuse an inventory that cannot work
 version_added: "1.0.0"
 description:
-  - Reads the inputs of the collection's roles for every host of the given groups, with the roles' defaults,
-    and compares them with the roles' argument specs, with each other and with the facts of the hosts.
+  - Reads the inputs of the collection's roles for every host that the playbook C(multinode.celery.site) gives roles to, with the
+    roles' defaults, and compares them with the roles' argument specs, with each other and with the facts of the hosts.
   - Runs on the controller and contacts no host; use it with C(run_once).
   - All findings are told in one message, each with the variable, its value, the hosts, and what to set where.
     Values that a spec marks with C(no_log) are never shown.
 extends_documentation_fragment:
   - multinode.celery.attributes
 options:
-  roles:
-    description: Roles of this collection that the hosts of each group get, as lists by the name of the group.
-    type: dict
-    required: true
   stage:
     description:
-      - With V(inventory) every host of the groups is checked, whatever the play is limited to, without facts.
+      - With V(inventory) every host of that playbook is checked, whatever the play is limited to, without facts.
       - With V(hosts) the hosts of the play are checked against their facts.
     type: str
     choices: [inventory, hosts]
@@ -51,9 +47,6 @@ author:
 EXAMPLES = r"""
 - name: Check the inventory
   multinode.celery.preflight:
-    roles:
-      brokers: [common, limits, redis, redis_sentinel]
-      workers: [common, limits, celery_app, celery_worker]
     required_groups: [brokers, workers]
   run_once: true
 """

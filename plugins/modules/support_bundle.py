@@ -21,7 +21,7 @@ options:
     type: path
     required: true
   files:
-    description: Files and patterns of files.
+    description: Files and patterns of files, besides those that the playbook C(multinode.celery.site) places on the host.
     type: list
     elements: str
     default: []
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 - name: Collect what a supporter needs
   multinode.celery.support_bundle:
     directory: bundle
-    files: [/etc/celery/*/*, /var/log/celery/*.log]
+    files: [/etc/os-release, /var/log/celery/*.log]
     commands:
       units.txt: systemctl list-units --all
 """

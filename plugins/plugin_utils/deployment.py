@@ -11,20 +11,20 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
+from ansible_collections.multinode.celery.plugins.plugin_utils.references import names_in, reachable
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, conditions
 
-COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FILE_SET = "multinode.celery.file_set"
 INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 SET_FACT = "ansible.builtin.set_fact"
-IMPORT_PLAYBOOK = "ansible.builtin.import_playbook"
-ROLE_ACTIONS = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}
-
-
-def conditions(task: c.Mapping[str, t.Any]) -> list[t.Any]:
-    """Return the conditions of a task as a list."""
-    when = task.get("when", [])
-    return list(when) if isinstance(when, (list, tuple)) else [when]
+FACTS = "ansible_facts"
+#: Stand for the facts of a host that has not told them; paths of files do not depend on them.
+NO_FACTS = {"processor_nproc": 1, "memtotal_mb": 1024, "distribution": "Debian", "distribution_major_version": "12"}
+# Names that every template knows without a variable.
+TEMPLATE_NAMES = frozenset(
+    {"lookup", "query", "q", "now", "undef", "range", "dict", "namespace", "cycler", "joiner", "omit", "vars"}
+)  # fmt: skip
 
 
 def plain(value: t.Any) -> t.Any:
@@ -36,92 +36,72 @@ def plain(value: t.Any) -> t.Any:
     return value
 
 
-class Use(t.NamedTuple):
-    """One role as a play runs it."""
-
-    role: str
-    entry: str
-    variables: dict[str, t.Any]
-    when: list[t.Any]
-
-
-def uses_of(loader: t.Any, path: str) -> dict[str, list[Use]]:
-    """Return what each host pattern gets from a playbook and those that it imports, in their order."""
-    found: dict[str, list[Use]] = {}
-    for play in loader.load_from_file(path, cache="all", trusted_as_template=True):
-        if IMPORT_PLAYBOOK in play:
-            for pattern, uses in uses_of(loader, os.path.join(os.path.dirname(path), str(play[IMPORT_PLAYBOOK]))).items():
-                found.setdefault(pattern, []).extend(uses)
-            continue
-        uses = found.setdefault(str(play["hosts"]), [])
-        scope = play.get("vars") or {}
-        tasks = {name: [use for task in play.get(name) or [] for use in _task_uses(task, scope)] for name in ("pre_tasks", "tasks", "post_tasks")}
-        uses.extend(tasks["pre_tasks"])
-        for role in play.get("roles") or []:
-            entry = {"role": role} if isinstance(role, str) else role
-            if "never" not in entry.get("tags", []):
-                uses.append(Use(_short(entry["role"]), "main", {**scope, **entry.get("vars", {})}, conditions(entry)))
-        uses.extend(tasks["tasks"] + tasks["post_tasks"])
-    return found
-
-
-def _task_uses(task: c.Mapping[str, t.Any], scope: dict[str, t.Any]) -> t.Iterator[Use]:
-    given = next((task[name] for name in ROLE_ACTIONS if name in task), None)
-    if given:
-        yield Use(_short(given["name"]), str(given.get("tasks_from", "main")), {**scope, **task.get("vars", {})}, conditions(task))
-
-
-def _short(role: str) -> str:
-    return str(role).rpartition(".")[2]
-
-
 class Deployment:
-    """The roles of one host with its variables; inputs that cannot be read are kept in problems."""
+    """The roles of one host with its variables, merged as Ansible does and templated when they are read.
+
+    What cannot be read is kept in C(errors) and C(problems), what only a run knows in C(unknown), and what is made of facts
+    that are not there in C(waiting).
+
+    :param files: files of the roles, shared by all hosts.
+    :param templar: of the task that asks.
+    :param raw: variables of the host from inventory, command line and facts, before they are templated.
+    :param hostvars: variables of all hosts.
+    :param uses: roles of the host; a name alone means the role as a whole.
+    :param facts: facts of the host that come before those in C(raw).
+    """
 
     def __init__(
-        self, loader: t.Any, templar: t.Any, raw: c.Mapping[str, t.Any], hostvars: t.Any, roles: c.Sequence[str | Use], facts: dict[str, t.Any]
+        self,
+        files: RoleFiles,
+        templar: t.Any,
+        raw: c.Mapping[str, t.Any],
+        hostvars: t.Any,
+        uses: c.Sequence[str | Use],
+        facts: c.Mapping[str, t.Any] | None = None,
     ) -> None:
-        self._loader = loader
-        self._uses = [role if isinstance(role, Use) else Use(role, "main", {}, []) for role in roles]
+        self._files = files
+        self._uses = files.with_dependencies(use if isinstance(use, Use) else Use(use, "main", {}, []) for use in uses)
         self.roles = list(dict.fromkeys(use.role for use in self._uses))
         #: Roles that the host gets as a whole, and not by one of their other entry points alone.
         self.whole = {use.role for use in self._uses if use.entry == "main"}
         self.problems: dict[str, str] = {}
+        self.errors: dict[str, AnsibleError] = {}
         #: What depends on something that only a run knows.
         self.unknown: dict[str, str] = {}
+        self.waiting: set[str] = set()
+        self._known: dict[str, t.Any] = {}
+        self._views: dict[str, tuple[dict[str, t.Any], t.Any]] = {}
         self._file_sets: list[tuple[str, dict[str, t.Any], dict[str, t.Any]]] = []
-        self.variables: dict[str, t.Any] = {"ansible_managed": "Ansible managed"}
+        self._defaults: dict[str, t.Any] = {}
+        self._role_variables: dict[str, t.Any] = {}
+        self._owners: dict[str, str] = {}
         for role in self.roles:
-            self.variables.update(self._load(role, "defaults/main.yml"))
-        self.variables.update(raw)
-        for role in self.roles:
-            self.variables.update(self._load(role, "vars/main.yml"))
-        self.variables.update(
-            hostvars=hostvars, ansible_check_mode=False, ansible_facts={**(raw.get("ansible_facts") or {}), **facts}
-        )
+            self._defaults.update(files.load(role, "defaults/main.yml"))
+            self._role_variables.update(files.load(role, "vars/main.yml"))
+            self._owners.update(dict.fromkeys(files.inputs(role), role))
+        self.variables: dict[str, t.Any] = {"ansible_managed": "Ansible managed", **self._defaults, **raw, **self._role_variables, **files.extra_variables}
+        self.facts = {**(raw.get(FACTS) or {}), **(facts or {})}
+        self.variables.update({"hostvars": hostvars, "ansible_check_mode": False, FACTS: self.facts})
         self._templar = templar.copy_with_new_env(available_variables=self.variables)
 
     def read_tasks(self) -> "Deployment":
         """Look through the tasks of the roles; without it only inputs are known."""
         for use in self._uses:
-            if self._holds({"when": use.when}, use.variables):
-                path = os.path.join(COLLECTION, "roles", use.role)
+            scope = self._given(use)
+            if self._holds({"when": use.when}, scope):
+                path = os.path.join(self._files.root, "roles", use.role)
                 own = {"role_path": path, "role_name": use.role, "ansible_search_path": [path, os.path.join(path, "tasks")]}
-                self._walk(use.role, f"{use.entry}.yml", {**use.variables, **own})
+                self._walk(use.role, f"{use.entry}.yml", {**scope, **own})
+        self._views.clear()
         return self
 
-    def _load(self, role: str, path: str) -> t.Any:
-        name = os.path.join(COLLECTION, "roles", role, path)
-        found = os.path.isfile(name)
-        return (self._loader.load_from_file(name, cache="all", trusted_as_template=True) if found else None) or {}
-
-    def specs(self, role: str) -> dict[str, dict[str, t.Any]]:
-        """Return the inputs of a role with their specs, whatever their entry point."""
-        entries = self._load(role, "meta/argument_specs.yml").get("argument_specs", {})
-        return {name: option for entry in entries.values() for name, option in (entry.get("options") or {}).items()}
+    def _given(self, use: Use) -> dict[str, t.Any]:
+        """Return what a play sets for a role: its own variables where the role's vars/main.yml has none, and those beside the role's name."""
+        of_play = {name: value for name, value in use.play_variables.items() if name not in self._role_variables}
+        return {**of_play, **use.variables}
 
     def _walk(self, role: str, name: str, variables: dict[str, t.Any]) -> None:
-        self._tasks(role, list(self._load(role, f"tasks/{name}")), variables)
+        self._tasks(role, list(self._files.load(role, f"tasks/{name}")), variables)
 
     def _tasks(self, role: str, tasks: list[t.Any], variables: dict[str, t.Any]) -> None:
         """Keep facts and file sets of the tasks; a condition on what only a run knows counts as not met."""
@@ -132,7 +112,8 @@ class Deployment:
         for task in tasks:
             scope = {**variables, **task.get("vars", {})}
             include = next((task[name] for name in INCLUDES if name in task), None)
-            if not ("block" in task or FILE_SET in task or include) or not self._holds(task, scope):
+            # What is delegated lands on another host.
+            if not ("block" in task or FILE_SET in task or include) or "delegate_to" in task or not self._holds(task, scope):
                 continue
             if "block" in task:
                 self._tasks(role, list(task["block"]), scope)
@@ -152,16 +133,72 @@ class Deployment:
             return False
 
     def _with(self, scope: dict[str, t.Any]) -> t.Any:
-        return self._templar.copy_with_new_env(available_variables={**self.variables, **scope}) if scope else self._templar
+        return self._templar.copy_with_new_env(available_variables=self._scoped(scope)) if scope else self._templar
+
+    def _scoped(self, scope: c.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """Return the variables of the host with those of a part of the run; the command line comes before both."""
+        return {**self.variables, **scope, **self._files.extra_variables} if scope else self.variables
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names of all inputs of the roles."""
+        return frozenset(self._owners)
+
+    def _view(self, name: str) -> tuple[dict[str, t.Any], t.Any]:
+        """Return variables and templar as the role has them whose input this is; what a play sets for one task file alone is not the host's."""
+        owner = self._owners.get(name, "")
+        if owner not in self._views:
+            use = next((use for use in reversed(self._uses) if use.role == owner and use.entry == "main"), None)
+            given = self._given(use) if use else {}
+            self._views[owner] = (self._scoped(given), self._with(given))
+        return self._views[owner]
+
+    def needs_facts(self, name: str) -> bool:
+        """Tell whether a variable is made of facts, however indirectly."""
+        variables, _templar = self._view(name)
+        return name in variables and FACTS in reachable(variables[name], variables)
+
+    def missing(self, name: str) -> set[str]:
+        """Return the variables that are set nowhere although the value of an input needs them."""
+        variables, _templar = self._view(name)
+        return {entry for entry in reachable(variables[name], variables) if entry not in variables and entry not in TEMPLATE_NAMES}
+
+    def read(self, name: str) -> t.Any:
+        """Return a variable of the host.
+
+        :raises KeyError: when it is not set, or cannot be read, or only with facts that are not there.
+        """
+        if name not in self._known and name not in self.waiting and name not in self.errors:
+            self._read(name)
+        return self._known[name]
+
+    def _read(self, name: str) -> None:
+        variables, templar = self._view(name)
+        if name not in variables:
+            return
+        if not self.facts and self.needs_facts(name):
+            self.waiting.add(name)
+            return
+        value = variables[name]
+        default = value is not None and value is self._defaults.get(name)
+        key = (self._owners.get(name, ""), name)
+        if default and key in self._files.constants:
+            self._known[name] = self._files.constants[key]
+            return
+        try:
+            self._known[name] = plain(templar.template(value))
+        except AnsibleError as exc:
+            self.errors[name] = exc
+            (self.unknown if name.startswith("__") else self.problems)[name] = brief(exc)
+            return
+        if default and not names_in(value):
+            self._files.constants[key] = self._known[name]
 
     def value(self, name: str) -> t.Any:
         """Return a variable of the host, None where it is not set or cannot be read."""
-        if name not in self.variables:
-            return None
         try:
-            return plain(self._templar.template(self.variables[name]))
-        except AnsibleError as exc:
-            (self.unknown if name.startswith("__") else self.problems)[name] = brief(exc)
+            return self.read(name)
+        except KeyError:
             return None
 
     def entries(self) -> dict[str, dict[str, t.Any]]:
@@ -186,6 +223,10 @@ class Deployment:
                 found[path] = {"kind": "absent"}
         return found
 
+    def files(self) -> list[str]:
+        """Return the paths of the files that the roles place."""
+        return sorted(path for path, entry in self.entries().items() if entry["kind"] == "file")
+
     def content(self, path: str, entry: c.Mapping[str, t.Any]) -> str:
         """Return what a file of :meth:`entries` would hold.
 
@@ -193,11 +234,11 @@ class Deployment:
         """
         if entry["content"] is not None:
             return str(entry["content"])
-        root = os.path.join(COLLECTION, "roles", entry["role"], "templates")
+        root = os.path.join(self._files.root, "roles", entry["role"], "templates")
         template = os.path.join(root, entry["src"] or f"{path.lstrip('/')}.j2")
-        variables = {**self.variables, **entry["scope"], **entry["vars"]}
+        variables = self._scoped({**entry["scope"], **entry["vars"]})
         templar = self._templar.copy_with_new_env(searchpath=[root, os.path.dirname(template)], available_variables=variables)
-        text = trust_as_template(self._loader.get_text_file_contents(template))
+        text = trust_as_template(self._files.loader.get_text_file_contents(template))
         rendered = templar.template(text, escape_backslashes=False, overrides=OVERRIDES)
         return "" if rendered is None else str(rendered)
 
@@ -216,13 +257,30 @@ def brief(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
-def roles_of(host: str, mapping: c.Mapping[str, c.Sequence[Use]], groups: c.Mapping[str, c.Sequence[str]]) -> list[Use]:
-    """Return the roles that a host gets through its groups; of those that it gets twice the later one."""
-    found: dict[tuple[str, str], Use] = {}
-    for pattern, uses in mapping.items():
-        if any(host in groups.get(group, ()) for group in pattern.split(":")):
-            found.update({(use.role, use.entry): use for use in uses})
-    return list(found.values())
+class Inputs(c.Mapping):  # type: ignore[type-arg]
+    """The inputs of a host's roles; those that cannot be read, or wait for facts, are not in it."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self._names = deployment.inputs
+
+    def __getitem__(self, name: str) -> t.Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self.deployment.read(name)
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            self[t.cast(str, name)]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(sorted(name for name in self._names if name in self))
+
+    def __len__(self) -> int:
+        return sum(1 for _name in self)
 
 
 def differences(wanted: c.Mapping[str, c.Mapping[str, t.Any]], found: c.Mapping[str, c.Mapping[str, t.Any] | None]) -> dict[str, str]:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import collections.abc as c
-import os
 import re
 import typing as t
 
-from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import COLLECTION, Deployment
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles
 
 SECRET_NAME = re.compile(r"(?i)^vault_|password|passwd|passphrase|secret|token|api_?key|private_?key|credential")
 # Switches and lengths are called so too, and say nothing.
@@ -62,18 +62,27 @@ def by_spec(value: t.Any, spec: c.Mapping[str, t.Any]) -> t.Iterator[str]:
                     yield from by_spec(entry[name], option)
 
 
-def secrets_of(host: str, loader: t.Any, templar: t.Any, hostvars: t.Any) -> set[str]:
-    """Return every secret of one host: what specs mark, what is called like one, and the application's own variables."""
+def secrets_of(host: str, files: RoleFiles, templar: t.Any, hostvars: t.Any) -> set[str]:
+    """Return every secret of one host: what specs mark, what is called like one, and the application's own variables.
+
+    All roles count, also those that the host does not get: whatever an inventory holds must not be seen.
+    """
     raw = hostvars.raw_get(host)
-    roles = sorted(name for name in os.listdir(os.path.join(COLLECTION, "roles")) if not name.startswith("."))
-    values = Deployment(loader, templar, raw, hostvars, roles, {})
+    roles = files.roles()
+    values = Deployment(files, templar, raw, hostvars, roles, {**NO_FACTS, **(raw.get("ansible_facts") or {})})
+
+    def known(name: str) -> t.Any:
+        value = values.value(name)
+        # One part that cannot be read must not hide the others.
+        return values.variables[name] if value is None and name in values.errors else value
+
     found: set[str] = set()
     for role in roles:
-        for name, spec in values.specs(role).items():
+        for name, spec in files.specs(role).items():
             if spec.get("no_log") or spec.get("options"):
-                found.update(by_spec(values.value(name), spec))
+                found.update(by_spec(known(name), spec))
     for name in FREE_VALUES:
-        found.update(texts(values.value(name)))
+        found.update(texts(known(name)))
     own = [name for name in raw if not name.startswith(("ansible_", "__")) and name not in NOT_OWN]
-    found.update(by_name({name: values.value(name) for name in own}))
+    found.update(by_name({name: known(name) for name in own}))
     return {secret for secret in found if secret}

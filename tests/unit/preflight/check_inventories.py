@@ -18,19 +18,36 @@ import typing as t
 NOWHERE = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir=""))
 
 
-def check(path: str, loader: t.Any) -> dict[str, t.Any]:
-    """Both stages of preflight with the defaults of its role, the second one where the inventory gives facts."""
-    from ansible.errors import AnsibleActionFail
+def read(path: str, loader: t.Any) -> tuple[t.Any, t.Any, t.Any]:
+    """An inventory as Ansible reads it: its hosts, their variables, and those of all hosts as a task sees them."""
     from ansible.inventory.manager import InventoryManager
-    from ansible.playbook.task import Task
-    from ansible.plugins.loader import action_loader
-    from ansible.template import Templar
     from ansible.vars.hostvars import HostVars
     from ansible.vars.manager import VariableManager
 
     inventory = InventoryManager(loader=loader, sources=[path])
     manager = VariableManager(loader=loader, inventory=inventory)
-    hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
+    return inventory, manager, HostVars(inventory=inventory, variable_manager=manager, loader=loader)
+
+
+def action_of(name: str, args: dict[str, t.Any], variables: dict[str, t.Any], loader: t.Any) -> t.Any:
+    """An action plugin of the collection as a task would run it."""
+    from ansible.playbook.task import Task
+    from ansible.plugins.loader import action_loader
+    from ansible.template import Templar
+
+    task = Task()
+    task.args, task.action, task.check_mode = args, f"multinode.celery.{name}", False
+    return action_loader.get(
+        task.action, task=task, connection=NOWHERE, play_context=None, loader=loader,
+        templar=Templar(loader=loader, variables=variables), shared_loader_obj=None,
+    )  # fmt: skip
+
+
+def check(path: str, loader: t.Any) -> dict[str, t.Any]:
+    """Both stages of preflight with the defaults of its role, the second one where the inventory gives facts."""
+    from ansible.errors import AnsibleActionFail
+
+    inventory, manager, hostvars = read(path, loader)
     defaults = loader.load_from_file(os.path.join(role_path(), "defaults/main.yml"))
     names = sorted(inventory.hosts)
     known = {name: manager.get_vars(host=inventory.hosts[name]).get("known_facts") for name in names}
@@ -43,18 +60,11 @@ def check(path: str, loader: t.Any) -> dict[str, t.Any]:
         variables.update(hostvars=hostvars, ansible_play_hosts_all=names)
         args = {
             "stage": stage,
-            "roles": defaults["preflight_roles"],
             "required_groups": defaults["preflight_required_groups"],
             "limits": {name.removeprefix("preflight_"): value for name, value in defaults.items()},
         }
-        task = Task()
-        task.args, task.action, task.check_mode = args, "multinode.celery.preflight", False
-        action = action_loader.get(
-            "multinode.celery.preflight", task=task, connection=NOWHERE, play_context=None, loader=loader,
-            templar=Templar(loader=loader, variables=variables), shared_loader_obj=None,
-        )  # fmt: skip
         try:
-            action.run(task_vars=variables)
+            action_of("preflight", args, variables, loader).run(task_vars=variables)
         except AnsibleActionFail as exc:
             said.append(str(exc))
             break

@@ -42,6 +42,8 @@ def test_a_known_secret_is_hidden_in_every_form(form: str) -> None:
         ("'api_key': 'abcdefg', 'port': 1", "'api_key': (hidden), 'port': 1"),
         ('"token": "abc defg"}', '"token": (hidden)}'),
         ("Authorization: Bearer abcdefg", "Authorization: Bearer (hidden)"),
+        ('"rediss://monitoring@192.0.2.1:6379": "abcdefg",', '"rediss://monitoring@192.0.2.1:6379": (hidden),'),
+        ('prometheus: "$2b$10$zrvIL0A3qf0090oAUVPUMuPwx7JYrxKKDPBXTTb5NuOSJlR7F/nda"', 'prometheus: "(hidden)"'),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(line: str, kept: str) -> None:
@@ -68,7 +70,10 @@ def test_a_longer_secret_is_hidden_before_one_inside_it() -> None:
     assert redact("secretive-one", ["secretive", "secretive-one"]) == HIDDEN
 
 
-@pytest.mark.parametrize("path", ["/etc/celery/proj/environment", "files/etc/redis-broker/boot-guard.secret"])
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/celery/proj/environment", "files/etc/redis-broker/boot-guard.secret", "/etc/multinode-front/htpasswd", "files/etc/prometheus/secrets/front"],
+)
 def test_files_of_secrets_lose_every_value(path: str) -> None:
     assert redact("# a comment\nNAME=value\n\nvalue\n", [], path) == "# a comment\nNAME=(hidden)\n\n(hidden)\n"
     assert redact("NAME=value", [], "/etc/hosts") == "NAME=value"

@@ -99,6 +99,8 @@ class Action(action.ActionModule):
 @pytest.fixture(name="collect")
 def _collect(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> c.Callable[..., tuple[dict[str, t.Any], dict[str, t.Any]]]:
     monkeypatch.setattr(action, "secrets_of", lambda *_arguments: {SECRET})
+    monkeypatch.setattr(action, "RoleFiles", lambda _loader: None)
+    monkeypatch.setattr(action.ActionModule, "_placed", lambda *_arguments: (["/etc/placed"], {"firewall: files": f"no {SECRET}"}))
     monkeypatch.setattr(action.ActionBase, "run", lambda *_args, **_others: {})
 
     def collect(answer: dict[str, t.Any] | Exception) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
@@ -110,9 +112,10 @@ def _collect(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> c.Calla
 
 def test_the_host_is_told_every_secret_and_what_it_gives_is_kept_for_its_owner_alone(collect, tmp_path: pathlib.Path) -> None:
     result, told = collect({"texts": {"files/etc/a": "one\n", "commands/b.txt": f"leaked {SECRET}\n"}})
-    assert told == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": ["/x"], "secrets": [SECRET]}
+    assert told == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": ["/etc/placed", "/x"], "secrets": [SECRET]}
     assert result == {"changed": False, "status": "ok", "message": "", "files": 2}
     assert (tmp_path / "cpu-1/files/etc/a").read_text() == "one\n"
+    assert (tmp_path / "cpu-1/unknown.txt").read_text() == "firewall: files: no (hidden)\n"
     # What slipped through the module's hands does not slip through here.
     assert SECRET not in (tmp_path / "cpu-1/commands/b.txt").read_text()
     assert stat.S_IMODE((tmp_path / "cpu-1/files/etc/a").stat().st_mode) == 0o600

@@ -5,28 +5,18 @@
 
 from __future__ import annotations
 
-import pathlib
-
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import (
-    COLLECTION,
-    Deployment,
-    Use,
-    attributes,
-    differences,
-    roles_of,
-    uses_of,
-)
+from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import Deployment, attributes, differences
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
-SITE = pathlib.Path(COLLECTION) / "playbooks/site.yml"
 FILE = {"kind": "file", "mode": "0644", "owner": "root", "group": "root", "sha256": "a"}
 
 
 def deployment(**inputs: object) -> Deployment:
     raw = {"inventory_hostname": "cpu-1", "groups": {"brokers": ["b-1"]}, "group_names": [], **inputs}
     loader = DataLoader()
-    return Deployment(loader, Templar(loader), raw, {}, ["limits", "logrotate"], {"processor_nproc": 2}).read_tasks()
+    return Deployment(RoleFiles(loader), Templar(loader), raw, {}, ["limits", "logrotate"], {"processor_nproc": 2}).read_tasks()
 
 
 def test_entries_follow_the_tasks_of_the_roles() -> None:
@@ -55,9 +45,8 @@ def test_an_input_that_cannot_be_read_is_a_problem() -> None:
 
 
 def test_a_host_gets_what_the_plays_of_its_groups_run() -> None:
-    uses = uses_of(DataLoader(), str(SITE))
-    groups = {"brokers": ["a"], "workers": ["a", "b"], "schedulers": [], "monitoring": ["c"]}
-    a, b, c = ([(use.role, use.entry) for use in roles_of(host, uses, groups)] for host in "abc")
+    uses = uses_by_host(RoleFiles(DataLoader()).uses(), {"brokers": ["a"], "workers": ["a", "b"], "schedulers": [], "monitoring": ["c"]})
+    a, b, c = ([(use.role, use.entry) for use in uses[host]] for host in "abc")
     assert ("redis", "main") in a and ("celery_worker", "main") in a and a.count(("limits", "main")) == 1
     assert ("redis", "main") not in b
     assert ("celery_app", "client") in c and ("celery_app", "main") not in c
@@ -66,7 +55,7 @@ def test_a_host_gets_what_the_plays_of_its_groups_run() -> None:
 def test_only_the_entry_point_that_a_play_runs_counts() -> None:
     raw = {"inventory_hostname": "m-1", "groups": {"brokers": []}, "group_names": [], "celery_app_broker_group": "brokers"}
     loader = DataLoader()
-    client = Deployment(loader, Templar(loader), raw, {}, [Use("celery_app", "client", {}, [])], {}).read_tasks()
+    client = Deployment(RoleFiles(loader), Templar(loader), raw, {}, [Use("celery_app", "client", {}, [])], {}).read_tasks()
     assert client.whole == set() and client.roles == ["celery_app"]
     assert "/opt/celery/proj/current" not in client.entries()
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
+from ansible.template import Templar, trust_as_template
 from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import by_name, by_spec, secrets_of, texts
+from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles
 
 
 class HostVars(dict):
@@ -38,6 +39,13 @@ def test_secrets_of_a_host() -> None:
         "celery_app_variables": {"PAYMENT": "fourth-secret"}, "ansible_user": "operator",
     }  # fmt: skip
     loader = DataLoader()
-    found = secrets_of("cpu-1", loader, Templar(loader), HostVars({"cpu-1": raw}))
+    found = secrets_of("cpu-1", RoleFiles(loader), Templar(loader), HostVars({"cpu-1": raw}))
     assert {"first-secret", "second-secret", "third-secret", "fourth-secret"} <= found
     assert not {"prod", "operator", "cpu-1"} & found
+
+
+def test_a_part_that_cannot_be_read_does_not_hide_the_secrets_beside_it() -> None:
+    broken = trust_as_template("{{ nowhere }}")
+    raw = {"inventory_hostname": "cpu-1", "groups": {}, "group_names": [], "celery_app_variables": {"HOST": broken, "PAYMENT": "first-secret"}}
+    loader = DataLoader()
+    assert "first-secret" in secrets_of("cpu-1", RoleFiles(loader), Templar(loader), HostVars({"cpu-1": raw}))

@@ -13,6 +13,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils import (
     preflight_brokers,
     preflight_hosts,
     preflight_workers,
+    references,
 )
 
 ENVIRONMENT = {"name": "prod", "vhost": 0, "key_prefix": "prod:", "user": "prod"}
@@ -150,7 +151,7 @@ def test_a_random_password_is_not_weak_because_of_a_word_in_it() -> None:
 
 def test_variables_are_found_through_other_variables() -> None:
     variables = {"a": "{{ b.c | default(d) }}", "b": {"c": "{% if e %}x{% endif %}"}, "hostvars": {"other": "{{ never }}"}}
-    assert preflight.reachable("{{ a }} {{ hostvars }}", variables) == {"a", "b", "d", "e", "hostvars"}
+    assert references.reachable("{{ a }} {{ hostvars }}", variables) == {"a", "b", "d", "e", "hostvars"}
 
 
 @pytest.mark.parametrize(
