@@ -32,7 +32,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> t.Any:
         for member in members:
             setattr(module, member, object)
         monkeypatch.setitem(sys.modules, name, module)
-    sys.modules["src"].exporter = sys.modules["src.exporter"]  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys.modules["src"], "exporter", sys.modules["src.exporter"], raising=False)
     spec = importlib.util.spec_from_file_location("multinode_celery", FILES / "multinode_celery.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
