@@ -176,7 +176,7 @@ class Lab:
     @property
     def tls(self) -> bool:
         """Whether the brokers speak TLS alone; the roles' default where the inventory says nothing."""
-        return self.hostvars[self.group("brokers")[0]].get("redis_tls_enabled", True)
+        return self.hostvars[self.group("brokers")[0]].get("cluster_tls_enabled", True)
 
     def dial(self, host: str, port: int = 0) -> str:
         """The options with which redis-cli reaches a broker from one."""

@@ -47,7 +47,7 @@ def scrape(lab: Lab, host: str, *ports: int) -> Samples:
 
 def redis(lab: Lab, command: str, name: str, *words: str) -> str:
     """Ask the master itself about a key of the environment."""
-    environment = lab.hostvars[lab.group("brokers")[0]]["common_environment"]
+    environment = lab.hostvars[lab.group("brokers")[0]]["cluster_environment"]
     return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} '{environment['key_prefix']}{name}' {' '.join(words)}").strip()
 
 

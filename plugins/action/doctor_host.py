@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
                     unknown[path] = brief(exc)
         drained = report.get("program", {}).get("drained")
         # What is drained for maintenance is not expected to answer.
-        nodes = [node["node"] for node in real.value("__celery_worker_nodes") or [] if isinstance(node, dict)]
+        nodes = [node["node"] for node in real.value("celery_worker_nodes") or [] if isinstance(node, dict)]
         return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.unknown}, "nodes": [] if drained else nodes}
 
     def _wanted(
@@ -97,18 +97,18 @@ class ActionModule(ActionBase):
             args["program"] = self._program(plan, expected)
         if "celery_worker" in plan.roles:
             expected["nodes"] = [
-                {key: node[key] for key in ("name", "node", "service", "queues")} for node in plan.value("__celery_worker_nodes") or []
+                {key: node[key] for key in ("name", "node", "service", "queues")} for node in plan.value("celery_worker_nodes") or []
             ]
         if "redis" in plan.roles:
-            args["redis"] = self._server(plan, "redis_address", "redis_port", "redis_admin_user", "redis_admin_password")
+            args["redis"] = self._server(plan, "cluster_address", "cluster_redis_port", "redis_admin_user", "redis_admin_password")
         if "redis_sentinel" in plan.roles:
-            names = ("redis_sentinel_address", "redis_sentinel_port", "redis_sentinel_admin_user", "redis_sentinel_admin_password")
+            names = ("cluster_address", "cluster_sentinel_port", "redis_sentinel_admin_user", "redis_sentinel_admin_password")
             args["sentinel"] = self._server(plan, *names)
         for server in (args.get("redis"), args.get("sentinel")):
             if server:
                 server["tls"] = brokers.get("tls", {})
         if "firewall" in plan.roles and plan.value("firewall_enabled"):
-            args["firewall"] = {"table": plan.value("__firewall_table"), "path": plan.value("__firewall_path")}
+            args["firewall"] = {"table": plan.value("firewall_table_name"), "path": plan.value("firewall_rules_path")}
         expected["problems"] = dict(plan.problems)
         return expected, args
 
@@ -123,7 +123,7 @@ class ActionModule(ActionBase):
         """Return the services that the roles name, and those whose definition they place."""
         found: dict[str, dict[str, t.Any]] = {}
         for role in plan.roles:
-            restart = list(plan.value(f"__{role}_restart_paths") or [])
+            restart = list(plan.value(f"{role}_restart_paths") or [])
             for process in plan.value(f"{role}_processes") or []:
                 unit, program = process.get("unit"), process.get("program")
                 definition = f"/etc/systemd/system/{unit}" if unit else f"/etc/supervisor/conf.d/{program}.conf"
@@ -146,9 +146,9 @@ class ActionModule(ActionBase):
         try:
             return {
                 "nodes": broker_nodes(hosts, hostvars), "sentinel_nodes": broker_nodes(sentinels, hostvars),
-                "port": int(first.value("redis_port")), "sentinel_port": int(first.value("redis_sentinel_port")),
-                "master_name": first.value("redis_master_name"), "quorum": first.value("redis_sentinel_quorum"),
-                "tls": self._tls(plan) if first.value("redis_tls_enabled") else {},
+                "port": int(first.value("cluster_redis_port")), "sentinel_port": int(first.value("cluster_sentinel_port")),
+                "master_name": first.value("cluster_sentinel_master_name"), "quorum": first.value("redis_sentinel_quorum"),
+                "tls": self._tls(plan) if first.value("cluster_tls_enabled") else {},
             }  # fmt: skip
         except (AnsibleError, TypeError, ValueError) as exc:
             plan.problems["brokers"] = brief(exc)
@@ -162,7 +162,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _program(plan: Deployment, expected: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return where the application's programs find their configuration, and who they are."""
-        environment = plan.value("celery_app_environment") or {}
+        environment = plan.value("cluster_environment") or {}
         expected["environment"] = {key: str(environment.get(key, "")) for key in ("name", "vhost", "key_prefix", "user")}
         expected["queues"] = plan.value("celery_app_queues") or []
         # A host that only talks to the cluster has no release.
@@ -175,7 +175,7 @@ class ActionModule(ActionBase):
             "current": f"{plan.value('__celery_app_directory')}/current",
             "user": expected["environment"]["user"],
             "vhost": expected["environment"]["vhost"],
-            "sentinel_user": plan.value("celery_app_sentinel_user") or "",
+            "sentinel_user": plan.value("cluster_sentinel_client_user") or "",
             "drain_marker": plan.value("__celery_worker_drain_marker") or DRAIN_MARKER,
             "node_globs": ["/etc/systemd/system/celery-worker-*.service", "/etc/supervisor/conf.d/celery-worker-*.conf"],
         }

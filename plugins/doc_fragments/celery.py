@@ -29,7 +29,7 @@ class ModuleDocFragment:
         r"""
 options:
   app_name:
-    description: Name of the application, as in C(celery_app_name).
+    description: Name of the application, as in C(cluster_app_name).
     type: str
     required: true
 """
@@ -55,7 +55,7 @@ options:
     default: 30
   app_name:
     description:
-      - Name of the application, as in C(celery_app_name). With it, tasks that a node held which had to be killed are
+      - Name of the application, as in C(cluster_app_name). With it, tasks that a node held which had to be killed are
         given back at once; without, they come back after the visibility timeout.
     type: str
   marker:

@@ -44,7 +44,7 @@ def _own_address(hostvars: t.Any, host: str, variable: str) -> str:
     return str(address or host)
 
 
-def broker_nodes(hosts: t.Any, hostvars: t.Any, address_variable: str = "redis_address", seed: str = "") -> list[dict[str, str]]:
+def broker_nodes(hosts: t.Any, hostvars: t.Any, address_variable: str = "cluster_address", seed: str = "") -> list[dict[str, str]]:
     """List the brokers with the addresses at which programs reach them."""
     if not isinstance(hosts, (list, tuple)):
         raise AnsibleFilterError("multinode.celery.broker_nodes wants the list of a group's hosts, for example groups['brokers']")

@@ -37,7 +37,7 @@ seealso:
 EXAMPLES = r"""
 - name: Show which pool each node belongs to
   ansible.builtin.debug:
-    msg: "{{ (groups['workers'] | multinode.celery.celery_environment_pools(hostvars, celery_app_environment.name)).nodes }}"
+    msg: "{{ (groups['workers'] | multinode.celery.celery_environment_pools(hostvars, cluster_environment.name)).nodes }}"
 """
 
 RETURN = r"""
@@ -77,7 +77,7 @@ def environment_pools(hosts: c.Iterable[str], hostvars: t.Mapping[str, t.Any], e
     found: dict[str, list[dict[str, t.Any]]] = {}
     for host in hosts:
         values = hostvars[host]
-        environment = values.get("celery_app_environment")
+        environment = values.get("cluster_environment")
         if not isinstance(environment, c.Mapping) or environment.get("name") != environment_name:
             continue
         found[host], problems = pools.read_pools(values.get(pools.POOLS), values.get(pools.DEFAULTS), values.get(pools.OVERRIDES))

@@ -37,7 +37,7 @@ EXAMPLES = r"""
 - name: Write one unit for each node
   multinode.celery.file_set:
     files: >-
-      {{ __celery_worker_nodes | multinode.celery.celery_node_files(
+      {{ celery_worker_nodes | multinode.celery.celery_node_files(
            '/etc/systemd/system/{service}.service', 'etc/systemd/system/celery-worker.service.j2') }}
 """
 

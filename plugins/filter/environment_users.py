@@ -18,7 +18,7 @@ description:
   - Reads C(<kind>_user), C(<kind>_password) and C(<kind>_previous_password) of each, for the programs without the kind.
 options:
   _input:
-    description: The environments, as in C(redis_environments).
+    description: The environments, as in C(cluster_environments).
     type: list
     elements: dict
     required: true
@@ -27,7 +27,7 @@ options:
 EXAMPLES = r"""
 - name: Show who logs in to Redis
   ansible.builtin.debug:
-    msg: "{{ redis_environments | multinode.celery.environment_users | map(attribute='user') }}"
+    msg: "{{ cluster_environments | multinode.celery.environment_users | map(attribute='user') }}"
 """
 
 RETURN = r"""

@@ -14,7 +14,7 @@ author:
   - multinode.celery contributors (@multinode)
 description:
   - Picks the port rules that a host has, and turns the groups that may use each into addresses.
-  - The addresses of a host are its variables C(firewall_address) and C(redis_address) where the inventory sets them to plain values,
+  - The addresses of a host are its variables C(firewall_address) and C(cluster_address) where the inventory sets them to plain values,
     and its C(ansible_host), or its name where it has none. Names are resolved on the controller, to IPv4 and IPv6 addresses.
   - An address that a network of the same port rule covers is left out.
 positional: group_names, groups, hostvars
@@ -90,7 +90,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.multinode.celery.plugins.filter.broker_nodes import plain
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
-STATED = ("firewall_address", "redis_address")
+STATED = ("firewall_address", "cluster_address")
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 

@@ -272,9 +272,9 @@ def other_way(redis: Service, sentinel: Service, views: t.Sequence[SentinelView 
 def other_way_message(hosts: t.Sequence[str], wanted: bool) -> str:
     """Say that the brokers run with TLS and the inventory says without, or the other way round."""
     return (
-        f"Redis or Sentinel of {', '.join(hosts)} runs {'without' if wanted else 'with'} TLS, and redis_tls_enabled is {str(wanted).lower()}. "
+        f"Redis or Sentinel of {', '.join(hosts)} runs {'without' if wanted else 'with'} TLS, and cluster_tls_enabled is {str(wanted).lower()}. "
         f"Nothing was changed: brokers that run are not changed over by this playbook, because half of them could not talk to the other half. "
-        f"Set redis_tls_enabled: {str(not wanted).lower()}, or change all of them over in a planned stop, see docs/brokers.md"
+        f"Set cluster_tls_enabled: {str(not wanted).lower()}, or change all of them over in a planned stop, see docs/brokers.md"
     )
 
 

@@ -55,7 +55,7 @@ author:
 EXAMPLES = r"""
 - name: Apply the settings to the running Redis
   multinode.celery.redis_config:
-    address: "{{ redis_address }}"
+    address: "{{ cluster_address }}"
     password: "{{ redis_admin_password }}"
     config: "{{ lookup('ansible.builtin.template', 'etc/redis-broker/redis.conf.j2') }}"
     acl: "{{ lookup('ansible.builtin.template', 'etc/redis-broker/users.acl.j2') }}"

@@ -32,8 +32,8 @@ author:
 EXAMPLES = r"""
 - name: Have the running Redis accept the passwords of its file
   multinode.celery.redis_users:
-    address: "{{ redis_address }}"
-    port: "{{ redis_port }}"
+    address: "{{ cluster_address }}"
+    port: "{{ cluster_redis_port }}"
     password: "{{ redis_admin_password }}"
     acl: "{{ lookup('ansible.builtin.template', 'etc/redis-broker/users.acl.j2') }}"
 """

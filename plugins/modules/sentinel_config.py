@@ -79,7 +79,7 @@ author:
 EXAMPLES = r"""
 - name: Apply the settings to the running Sentinel
   multinode.celery.sentinel_config:
-    address: "{{ redis_address }}"
+    address: "{{ cluster_address }}"
     password: "{{ redis_sentinel_admin_password }}"
     master_address: "{{ topology.master.address }}"
     quorum: 2

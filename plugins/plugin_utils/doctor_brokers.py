@@ -199,7 +199,7 @@ def _connection(host: Host, kind: str, status: str, entries: list[dict[str, t.An
     if status == rc.TLS:
         return Finding(
             ERROR, "certificate", (host.name,), f"{where} cannot be reached with TLS: {entries[0]['message']}",
-            f"Run site.yml with --limit {host.name}; if all hosts are refused, see docs/tls.md for the CA, or redis_tls_enabled",
+            f"Run site.yml with --limit {host.name}; if all hosts are refused, see docs/tls.md for the CA, or cluster_tls_enabled",
         )  # fmt: skip
     return Finding(ERROR, "network", (host.name,), f"{where} answers with an error: {entries[0]['message']}", "Look at the broker's journal")
 

@@ -192,7 +192,7 @@ def environments(cluster: Cluster) -> t.Iterator[Finding]:
             if key in found and wanted.get(key) and str(found[key]) != str(wanted[key]):
                 yield Finding(
                     ERROR, "environment", (host.name,), f"The programs of the host use the {label} {found[key]}, the inventory says {wanted[key]}",
-                    f"{SITE} with --limit {host.name} --tags celery_app, or correct common_environment",
+                    f"{SITE} with --limit {host.name} --tags celery_app, or correct cluster_environment",
                 )  # fmt: skip
 
 

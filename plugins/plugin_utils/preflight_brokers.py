@@ -39,16 +39,16 @@ SECRETS = (
     "redis_monitoring_password",
     "redis_sentinel_admin_password",
     "redis_sentinel_peer_password",
-    "redis_sentinel_client_password",
-    "node_exporter_password",
+    "cluster_sentinel_client_password",
+    "cluster_node_exporter_password",
     "prometheus_front_password",
 )
 
 # Who talks to the brokers, and the input that says whether with TLS.
 TLS_FLAGS = {
-    "celery_app": "celery_app_broker_tls_enabled",
-    "redis_exporter": "redis_exporter_broker_tls_enabled",
-    "prometheus": "prometheus_redis_tls_enabled",
+    "celery_app": "cluster_tls_enabled",
+    "redis_exporter": "cluster_tls_enabled",
+    "prometheus": "cluster_tls_enabled",
 }
 
 
@@ -134,14 +134,14 @@ def check_environments(inventory: Inventory) -> t.Iterator[Finding]:
     brokers = inventory.having("redis")
     seen: dict[str, str] = {}
     for host in brokers:
-        environments = [entry for entry in host.items("redis_environments") if isinstance(entry, dict)]
+        environments = [entry for entry in host.items("cluster_environments") if isinstance(entry, dict)]
         seen.setdefault(repr(environments), host.name)
         yield from _environment_pairs(host, environments)
         for entry in environments:
             yield from _environment(inventory, host, entry)
     if len(seen) > 1:
         yield Finding(
-            "environments_differ", "redis_environments", "", tuple(seen.values()),
+            "environments_differ", "cluster_environments", "", tuple(seen.values()),
             "the brokers do not agree on the environments, so users would vanish in a failover",
             "Set it once, in group_vars/all or in group_vars of the brokers' group",
         )  # fmt: skip
@@ -153,20 +153,20 @@ def _environment_pairs(host: Host, environments: list[dict[str, t.Any]]) -> t.It
         for key in ("name", "vhost", "key_prefix", "user"):
             if key in one and str(one[key]) == str(other.get(key)):
                 yield Finding(
-                    f"environment_{key}", "redis_environments", f"{key} {one[key]}", (host.name,),
+                    f"environment_{key}", "cluster_environments", f"{key} {one[key]}", (host.name,),
                     f"the environments {pair} have one {key} on the same brokers, so they are not apart",
                     f"Give each environment its own {key}",
                 )  # fmt: skip
         for user in _users(one) & _users(other) - {str(one.get("user"))}:
             yield Finding(
-                "environment_user", "redis_environments", f"user {user}", (host.name,),
+                "environment_user", "cluster_environments", f"user {user}", (host.name,),
                 f"it is a user of both {pair}, so they are not apart",
                 "Give each environment users of its own",
             )  # fmt: skip
         prefixes = sorted((str(one.get("key_prefix", "")), str(other.get("key_prefix", ""))), key=len)
         if prefixes[0] != prefixes[1] and prefixes[0] and prefixes[1].startswith(prefixes[0]):
             yield Finding(
-                "environment_key_prefix", "redis_environments", f"key_prefix {prefixes[0]}", (host.name,),
+                "environment_key_prefix", "cluster_environments", f"key_prefix {prefixes[0]}", (host.name,),
                 f"it is the beginning of {prefixes[1]}, so of the environments {pair} one may read the other's keys",
                 "Give each environment a key_prefix that begins no other",
             )  # fmt: skip
@@ -182,33 +182,33 @@ def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t
     databases = host.number("redis_databases")
     if isinstance(prefix, str) and not KEY_PREFIX.match(prefix):
         yield Finding(
-            "key_prefix", "redis_environments", f"key_prefix {prefix!r}", (host.name,),
+            "key_prefix", "cluster_environments", f"key_prefix {prefix!r}", (host.name,),
             f"the key prefix of the environment {name!r} must be letters, digits, '.', '_' or '-' and end with a colon",
             f'Set key_prefix: "{re.sub(r"[^A-Za-z0-9._-]", "", prefix) or name}:"',
         )  # fmt: skip
     for taken in sorted(_users(entry) & {"default", *(str(host.get(own)) for own in OWN_USERS)}):
         yield Finding(
-            "environment_user", "redis_environments", f"user {taken}", (host.name,),
+            "environment_user", "cluster_environments", f"user {taken}", (host.name,),
             f"the environment {name!r} takes the name of a user that Redis or this collection owns",
             "Name the user after the environment",
         )  # fmt: skip
     for own in environment_users([entry])[1:]:
         if own["user"] == user:
             yield Finding(
-                "environment_user", "redis_environments", f"{own['key']} {user}", (host.name,),
+                "environment_user", "cluster_environments", f"{own['key']} {user}", (host.name,),
                 f"{PURPOSES[own['kind']]} would log in to the environment {name!r} as its programs do, with all their rights",
                 f"Name another user, or leave {own['key']} out",
             )  # fmt: skip
         if not own["password"]:
             password = own["key"].replace("user", "password")
             yield Finding(
-                password, "redis_environments", f"{own['key']} {own['user']}", (host.name,),
+                password, "cluster_environments", f"{own['key']} {own['user']}", (host.name,),
                 f"{PURPOSES[own['kind']]} of the environment {name!r} have a user without a password",
                 f"Set {password} beside it, or leave {own['key']} out",
             )  # fmt: skip
     if vhost is not None and databases is not None and not 0 <= vhost < databases:
         yield Finding(
-            "vhost_range", "redis_environments", f"vhost {vhost}", (host.name,),
+            "vhost_range", "cluster_environments", f"vhost {vhost}", (host.name,),
             f"the environment {name!r} uses a database that does not exist, redis_databases is {databases}",
             f"Set redis_databases to at least {max(vhost, 0) + 1} in {inventory.where('redis')}, "
             f"or a vhost of 0 to {databases - 1}",
@@ -217,20 +217,20 @@ def _environment(inventory: Inventory, host: Host, entry: dict[str, t.Any]) -> t
 
 def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
     """Programs belong to an environment that their brokers know, with the same credentials."""
-    tables = [host.items("redis_environments") for host in inventory.having("redis")]
+    tables = [host.items("cluster_environments") for host in inventory.having("redis")]
     known = {str(e.get("name")): e for e in (tables[0] if tables else []) if isinstance(e, dict)}
     if not known:
         return
     for host in inventory.having("celery_app"):
-        entry = host.mapping("celery_app_environment")
+        entry = host.mapping("cluster_environment")
         if not entry:
             continue
         name = str(entry.get("name"))
         if name not in known:
             yield Finding(
-                "environment_unknown", "celery_app_environment", f"name {name}", (host.name,),
+                "environment_unknown", "cluster_environment", f"name {name}", (host.name,),
                 f"the brokers know only {', '.join(sorted(known))}{meant(name, known)}",
-                "Add it to redis_environments, or name one of these",
+                "Add it to cluster_environments, or name one of these",
             )  # fmt: skip
             continue
         wanted = known[name]
@@ -241,20 +241,20 @@ def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
             programs = sorted({"celery_worker", "celery_beat"} & set(host.roles))
             if programs:
                 yield Finding(
-                    lesser["key"], "celery_app_environment", f"user {lesser['user']}", (host.name,),
+                    lesser["key"], "cluster_environment", f"user {lesser['user']}", (host.name,),
                     f"this user is for {PURPOSES[lesser['kind']]}, may not take a task, and {' and '.join(programs)} would run as it",
-                    f"Set celery_app_environment to the environment with its own user in host_vars/{host.name}",
+                    f"Set cluster_environment to the environment with its own user in host_vars/{host.name}",
                 )  # fmt: skip
             wanted = {**wanted, "user": lesser["user"], "password": lesser["password"]}
         for key in ("vhost", "key_prefix", "user", "password"):
             if str(entry.get(key)) != str(wanted.get(key)):
                 secret = key == "password"
                 yield Finding(
-                    "environment_mismatch", "celery_app_environment", f"{key} {HIDDEN if secret else entry.get(key)}",
+                    "environment_mismatch", "cluster_environment", f"{key} {HIDDEN if secret else entry.get(key)}",
                     (host.name,),
-                    f"redis_environments has another {key} for {name!r}"
+                    f"cluster_environments has another {key} for {name!r}"
                     + ("" if secret else f": {wanted.get(key)}"),
-                    "Set both from one variable, as common_environment in the shipped inventories",
+                    "Set both from one variable, as cluster_environment in the shipped inventories",
                 )  # fmt: skip
 
 
@@ -262,10 +262,10 @@ def check_broker_names(inventory: Inventory) -> t.Iterator[Finding]:
     """Programs ask for the master under the name and port that the brokers use."""
     brokers = inventory.having("redis") + inventory.having("redis_sentinel")
     for theirs, ours in (
-        ("redis_master_name", "celery_app_broker_master_name"),
-        ("redis_sentinel_port", "celery_app_sentinel_port"),
-        ("redis_sentinel_client_user", "celery_app_sentinel_user"),
-        ("redis_sentinel_client_password", "celery_app_sentinel_password"),
+        ("cluster_sentinel_master_name", "cluster_sentinel_master_name"),
+        ("cluster_sentinel_port", "cluster_sentinel_port"),
+        ("cluster_sentinel_client_user", "cluster_sentinel_client_user"),
+        ("cluster_sentinel_client_password", "cluster_sentinel_client_password"),
     ):
         given = {str(host.get(theirs)) for host in brokers if host.get(theirs) is not None}
         if len(given) != 1:
@@ -286,12 +286,12 @@ def check_tls(inventory: Inventory) -> t.Iterator[Finding]:
     """Whoever talks to the brokers does it with TLS where they want it, and without where they do not."""
     said: dict[bool, list[str]] = {}
     for host in inventory.having("redis"):
-        flag = host.flag("redis_tls_enabled")
+        flag = host.flag("cluster_tls_enabled")
         if flag is not None:
             said.setdefault(flag, []).append(host.name)
     if len(said) > 1:
         yield Finding(
-            "tls_mixed", "redis_tls_enabled", "true and false", tuple(said[True] + said[False]),
+            "tls_mixed", "cluster_tls_enabled", "true and false", tuple(said[True] + said[False]),
             "brokers with TLS and brokers without cannot follow each other",
             "Set it once, in group_vars/all",
         )  # fmt: skip
@@ -303,8 +303,8 @@ def check_tls(inventory: Inventory) -> t.Iterator[Finding]:
         if names:
             yield Finding(
                 "tls_mismatch", variable, str(not wanted).lower(), names,
-                f"the brokers have redis_tls_enabled: {str(wanted).lower()}, so nobody could reach them",
-                f'Set {variable}: "{{{{ redis_tls_enabled }}}}" and redis_tls_enabled in group_vars/all',
+                f"the brokers have cluster_tls_enabled: {str(wanted).lower()}, so nobody could reach them",
+                f'Set {variable}: "{{{{ cluster_tls_enabled }}}}" and cluster_tls_enabled in group_vars/all',
             )  # fmt: skip
 
 
@@ -313,20 +313,20 @@ def check_addresses(inventory: Inventory) -> t.Iterator[Finding]:
     brokers = inventory.having("redis")
     owners: dict[str, list[str]] = {}
     for host in brokers:
-        address = host.get("redis_address")
+        address = host.get("cluster_address")
         if isinstance(address, str):
             owners.setdefault(address, []).append(host.name)
             if address.startswith(("127.", "0.")) and len(brokers) > 1:
                 yield Finding(
-                    "address_loopback", "redis_address", address, (host.name,),
+                    "address_loopback", "cluster_address", address, (host.name,),
                     "the other brokers cannot reach this address",
-                    f"Set redis_address to the host's own address in host_vars/{host.name}/redis.yml",
+                    f"Set cluster_address to the host's own address in host_vars/{host.name}/redis.yml",
                 )  # fmt: skip
     for address, names in owners.items():
         if len(names) > 1:
             yield Finding(
-                "address_twice", "redis_address", address, tuple(names), "several brokers have one address",
-                "Set ansible_host or redis_address of each broker to its own address",
+                "address_twice", "cluster_address", address, tuple(names), "several brokers have one address",
+                "Set ansible_host or cluster_address of each broker to its own address",
             )  # fmt: skip
 
 
@@ -356,7 +356,7 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     told: set[tuple[str, ...]] = set()
     for host in inventory.hosts:
         secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
-        for entry in host.items("redis_environments") + [host.get("celery_app_environment"), host.get("common_environment")]:
+        for entry in host.items("cluster_environments") + [host.get("cluster_environment"), host.get("cluster_environment")]:
             if not isinstance(entry, dict):
                 continue
             users = environment_users([entry])

@@ -34,12 +34,12 @@ def check_platform(inventory: Inventory) -> t.Iterator[Finding]:
 def check_own_address(inventory: Inventory) -> t.Iterator[Finding]:
     """A broker announces an address that it has."""
     for host in inventory.having("redis"):
-        own, address = host.facts.get("all_ipv4_addresses"), host.get("redis_address")
+        own, address = host.facts.get("all_ipv4_addresses"), host.get("cluster_address")
         if own is not None and isinstance(address, str) and address not in own and not address.startswith("127."):
             yield Finding(
-                "address_foreign", "redis_address", address, (host.name,),
+                "address_foreign", "cluster_address", address, (host.name,),
                 f"the host has no such address, only {', '.join(own) or 'none'}",
-                f"Set redis_address to one of them in host_vars/{host.name}/redis.yml",
+                f"Set cluster_address to one of them in host_vars/{host.name}/redis.yml",
             )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
     consumed: dict[str, dict[str, list[tuple[str, str]]]] = {}
     workers: list[tuple[str, Host]] = []
     for host in inventory.having("celery_app"):
-        environment = str(host.mapping("celery_app_environment").get("name"))
+        environment = str(host.mapping("cluster_environment").get("name"))
         for queue in queues_of(host.get("celery_app_queues")):
             sent.setdefault(environment, {}).setdefault(queue, []).append(host.name)
         if "celery_worker" in host.roles:
@@ -219,7 +219,7 @@ def check_times(inventory: Inventory) -> t.Iterator[Finding]:
     drains: dict[str, int] = {}
     visibilities: dict[str, dict[int, str]] = {}
     for host in inventory.having("celery_app"):
-        environment = str(host.mapping("celery_app_environment").get("name"))
+        environment = str(host.mapping("cluster_environment").get("name"))
         for variable, hard, soft in _limits(host):
             if hard and soft and soft >= hard:
                 yield Finding(

@@ -10,7 +10,7 @@ from typing import Any
 from lab import report
 from lab.hosts import Lab
 
-FLAGS = ("redis_tls_enabled", "celery_app_broker_tls_enabled", "redis_exporter_broker_tls_enabled", "prometheus_redis_tls_enabled")
+FLAGS = ("cluster_tls_enabled", "cluster_tls_enabled", "cluster_tls_enabled", "cluster_tls_enabled")
 FIGURES = ("tasks_per_second", "published_per_second")
 ROUNDS = 3
 

@@ -70,7 +70,7 @@ class Ground:
     def known(self) -> dict[str, str]:
         """The variables of the scripts: all that somebody could have found out."""
         lab, found = self.lab, self.lab.hostvars[self.master]
-        environment, other = found["common_environment"], found["sensitive_environment"]
+        environment, other = found["cluster_environment"], found["sensitive_environment"]
         (unit,) = lab.run(self.worker, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*' | head -1 | cut -d' ' -f1").split()
         # Read from the hosts, because it decides what can be tried.
         with_tls = bool(lab.run(self.master, "sed -n /^tls-port/p /etc/redis-broker/redis.conf").strip())
@@ -81,7 +81,7 @@ class Ground:
             "worker": lab.address(self.worker),
             "worker_name": self.worker,
             "monitor": lab.address(self.monitor),
-            "app": found["celery_app_name"],
+            "app": found["cluster_app_name"],
             "worker_unit": unit,
             "worker_process": lab.run(self.worker, f"systemctl show --property=MainPID --value {unit}").strip(),
             "ssh_config": str(ROOT / ".lab" / lab.name / "ssh/config"),

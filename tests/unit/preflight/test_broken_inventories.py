@@ -27,8 +27,8 @@ APP = "group_vars/all/celery_app.yml"
 CPU = "group_vars/workers_cpu/celery_worker.yml"
 IO = "group_vars/workers_io/celery_worker.yml"
 OTHER = {"name": "staging", "vhost": 5, "key_prefix": "staging:", "user": "staging", "password": "Ry2nd7At9kDh4jGm6bTx1bNq"}
-PROD = "{{ common_environment }}"
-WATCHING = "{{ common_environment | combine({'user': 'prod_monitoring', 'password': common_environment.monitoring_password}) }}"
+PROD = "{{ cluster_environment }}"
+WATCHING = "{{ cluster_environment | combine({'user': 'prod_monitoring', 'password': cluster_environment.monitoring_password}) }}"
 PREFORK = {"name": "video", "queues": ["video_processing"], "pool": "prefork"}
 GENERAL = {"name": "general", "queues": ["default"], "pool": "prefork", "concurrency": 2}
 EXPORT = {"name": "export", "queues": ["data_export"], "pool": "gevent"}
@@ -89,20 +89,20 @@ CASES = {
         r"\[own_certificate\] tls_own_ca on broker-1, .*cpu-1 has a certificate of your own, which nobody trusts here",
     ),
     "monitoring-user-of-workers": Case(
-        {"host_vars/cpu-1/app.yml": {"celery_app_environment": WATCHING}},
-        r"\[monitoring_user\] celery_app_environment = user prod_monitoring on cpu-1: .*may not take a task",
+        {"host_vars/cpu-1/app.yml": {"cluster_environment": WATCHING}},
+        r"\[monitoring_user\] cluster_environment = user prod_monitoring on cpu-1: .*may not take a task",
     ),
     "monitoring-user-is-the-programs": Case(
-        {"group_vars/all/common.yml": {"common_environment": {"monitoring_user": "prod"}}},
-        r"\[environment_user\] redis_environments = monitoring_user prod on broker-1",
+        {"group_vars/all/common.yml": {"cluster_environment": {"monitoring_user": "prod"}}},
+        r"\[environment_user\] cluster_environments = monitoring_user prod on broker-1",
     ),
     "monitoring-user-of-two": Case(
-        {REDIS: {"redis_environments": [PROD, {**OTHER, "user": "prod_monitoring"}]}},
-        r"\[environment_user\] redis_environments = user prod_monitoring on broker-1, .*both 'prod' and 'staging'",
+        {REDIS: {"cluster_environments": [PROD, {**OTHER, "user": "prod_monitoring"}]}},
+        r"\[environment_user\] cluster_environments = user prod_monitoring on broker-1, .*both 'prod' and 'staging'",
     ),
     "monitoring-user-without-password": Case(
-        {"group_vars/all/common.yml": {"common_environment": {"monitoring_password": ""}}},
-        r"\[monitoring_password\] redis_environments = monitoring_user prod_monitoring on broker-1",
+        {"group_vars/all/common.yml": {"cluster_environment": {"monitoring_password": ""}}},
+        r"\[monitoring_password\] cluster_environments = monitoring_user prod_monitoring on broker-1",
     ),
     "no-secrets": Case(
         {"group_vars/all/vault.yml": dict.fromkeys(inventories.SECRETS)},
@@ -126,32 +126,32 @@ CASES = {
         r"\[sentinel_quorum\] redis_sentinel_quorum = 4 on broker-1, .*Set it to 2 in group_vars/brokers/redis_sentinel\.yml",
     ),
     "one-vhost": Case(
-        {REDIS: {"redis_environments": [PROD, {**OTHER, "vhost": 0}]}},
-        r"\[environment_vhost\] redis_environments = vhost 0 on broker-1, .*'prod' and 'staging'",
+        {REDIS: {"cluster_environments": [PROD, {**OTHER, "vhost": 0}]}},
+        r"\[environment_vhost\] cluster_environments = vhost 0 on broker-1, .*'prod' and 'staging'",
     ),
     "one-prefix": Case(
-        {REDIS: {"redis_environments": [PROD, {**OTHER, "key_prefix": "prod:"}]}},
-        r"\[environment_key_prefix\] redis_environments = key_prefix prod: on",
+        {REDIS: {"cluster_environments": [PROD, {**OTHER, "key_prefix": "prod:"}]}},
+        r"\[environment_key_prefix\] cluster_environments = key_prefix prod: on",
     ),
     "prefix-within-a-prefix": Case(
-        {REDIS: {"redis_environments": [PROD, {**OTHER, "key_prefix": "prod:eu:"}]}},
-        r"\[environment_key_prefix\] redis_environments = key_prefix prod: on .*beginning of prod:eu:",
+        {REDIS: {"cluster_environments": [PROD, {**OTHER, "key_prefix": "prod:eu:"}]}},
+        r"\[environment_key_prefix\] cluster_environments = key_prefix prod: on .*beginning of prod:eu:",
     ),
     "one-user": Case(
-        {REDIS: {"redis_environments": [PROD, {**OTHER, "user": "prod"}]}},
-        r"\[environment_user\] redis_environments = user prod on",
+        {REDIS: {"cluster_environments": [PROD, {**OTHER, "user": "prod"}]}},
+        r"\[environment_user\] cluster_environments = user prod on",
     ),
     "vhost-too-high": Case(
-        {REDIS: {"redis_databases": 4, "redis_environments": [PROD, OTHER]}},
-        r"\[vhost_range\] redis_environments = vhost 5 on .*Set redis_databases to at least 6",
+        {REDIS: {"redis_databases": 4, "cluster_environments": [PROD, OTHER]}},
+        r"\[vhost_range\] cluster_environments = vhost 5 on .*Set redis_databases to at least 6",
     ),
     "prefix-without-colon": Case(
-        {"group_vars/all/common.yml": {"common_environment": {"key_prefix": "prod"}}},
-        r'\[key_prefix\] redis_environments = key_prefix \'prod\' on .*Set key_prefix: "prod:"',
+        {"group_vars/all/common.yml": {"cluster_environment": {"key_prefix": "prod"}}},
+        r'\[key_prefix\] cluster_environments = key_prefix \'prod\' on .*Set key_prefix: "prod:"',
     ),
     "unknown-environment": Case(
-        {REDIS: {"redis_environments": [OTHER]}},
-        r"\[environment_unknown\] celery_app_environment = name prod on cpu-1, cpu-2, io-1, scheduler-1, monitor-1 and 1 more: .*only staging",
+        {REDIS: {"cluster_environments": [OTHER]}},
+        r"\[environment_unknown\] cluster_environment = name prod on cpu-1, cpu-2, io-1, scheduler-1, monitor-1 and 1 more: .*only staging",
     ),
     "queue-nobody-consumes": Case(
         {APP: {"celery_app_queues": ["default", "video_processing", "data_export", "reports"]}},
@@ -290,8 +290,8 @@ CASES = {
         r"\[group_empty\] group brokers: the group does not exist, did you mean 'broker'\?",
     ),
     "one-address": Case(
-        {f"host_vars/{name}.yml": {"redis_address": "198.51.100.11"} for name in ("broker-1", "broker-2")},
-        r"\[address_twice\] redis_address = 198\.51\.100\.11 on broker-1, broker-2",
+        {f"host_vars/{name}.yml": {"cluster_address": "198.51.100.11"} for name in ("broker-1", "broker-2")},
+        r"\[address_twice\] cluster_address = 198\.51\.100\.11 on broker-1, broker-2",
     ),
     "no-number": Case(
         {REDIS: {"redis_databases": "many"}},
@@ -306,8 +306,8 @@ CASES = {
         r"(?s)^(?!.*truth value).*\[argument_spec\] redis_databases",
     ),
     "variable-missing": Case(
-        {REDIS: {"redis_environments": ["{{ staging_environment }}"]}},
-        r"\[variable_missing\] staging_environment on broker-1, .*redis_environments needs it",
+        {REDIS: {"cluster_environments": ["{{ staging_environment }}"]}},
+        r"\[variable_missing\] staging_environment on broker-1, .*cluster_environments needs it",
     ),
     "everything-at-once": Case(
         {"hosts.yml": {"brokers": ["broker-1", "broker-2"]}, IO: pools({**EXPORT, "queues": ["nothing"]})},
@@ -343,8 +343,8 @@ CASES = {
         facts={"cpu-2": {"distribution": "Ubuntu", "distribution_major_version": "24"}},
     ),
     "address-of-another": Case(
-        {"host_vars/broker-3.yml": {"redis_address": "198.51.100.200"}},
-        r"\[address_foreign\] redis_address = 198\.51\.100\.200 on broker-3: the host has no such address, only 198\.51\.100\.13",
+        {"host_vars/broker-3.yml": {"cluster_address": "198.51.100.200"}},
+        r"\[address_foreign\] cluster_address = 198\.51\.100\.200 on broker-3: the host has no such address, only 198\.51\.100\.13",
         facts={},
     ),
 }

@@ -25,12 +25,12 @@ def test_addresses_are_those_of_ansible_host():
 
 
 def test_a_stated_address_wins():
-    variables = HostVars({**VARS, "broker-1": {"ansible_host": "10.0.0.1", "redis_address": "192.0.2.1"}})
+    variables = HostVars({**VARS, "broker-1": {"ansible_host": "10.0.0.1", "cluster_address": "192.0.2.1"}})
     assert broker_nodes(HOSTS, variables)[0]["address"] == "192.0.2.1"
 
 
 def test_a_templated_address_is_left_alone():
-    variables = HostVars({**VARS, "broker-1": {"ansible_host": "10.0.0.1", "redis_address": "{{ groups | whatever }}"}})
+    variables = HostVars({**VARS, "broker-1": {"ansible_host": "10.0.0.1", "cluster_address": "{{ groups | whatever }}"}})
     assert broker_nodes(HOSTS, variables)[0]["address"] == "10.0.0.1"
 
 
@@ -57,7 +57,7 @@ def test_without_a_seed_the_order_of_the_group_is_kept():
 
 def test_an_unknown_name_says_what_to_set():
     resolve.cache_clear()
-    with pytest.raises(AnsibleFilterError, match="set ansible_host or redis_address of broker-9"):
+    with pytest.raises(AnsibleFilterError, match="set ansible_host or cluster_address of broker-9"):
         broker_nodes(["broker-9"], HostVars({"broker-9": {"ansible_host": "no-such-host.invalid"}}))
 
 

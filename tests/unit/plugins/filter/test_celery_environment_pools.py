@@ -10,7 +10,7 @@ from ansible_collections.multinode.celery.plugins.filter.celery_environment_pool
 
 
 def host(*pools, name="prod", **more):
-    return {"celery_app_environment": {"name": name}, "celery_worker_pools": list(pools), **more}
+    return {"cluster_environment": {"name": name}, "celery_worker_pools": list(pools), **more}
 
 
 VIDEO = {"name": "video", "queues": ["video", "bulk"]}
@@ -20,7 +20,7 @@ HOSTVARS = {
     "cpu-3": host({"name": "video-2", "queues": ["video"]}),
     "other": host({"name": "elsewhere", "queues": ["elsewhere"]}, name="staging"),
     "sender": {},
-    "new": {"celery_app_environment": {"name": "prod"}},
+    "new": {"cluster_environment": {"name": "prod"}},
 }
 
 

@@ -10,8 +10,8 @@ from ansible_collections.multinode.celery.plugins.filter.firewall_port_rules imp
 
 GROUPS = {"brokers": ["b-1", "b-2"], "workers": ["w-1", "b-1"], "monitoring": ["m-1"]}
 HOSTVARS = {
-    "b-1": {"ansible_host": "192.0.2.11", "redis_address": "198.51.100.11"},
-    "b-2": {"ansible_host": "192.0.2.12", "redis_address": "{{ somewhere }}"},
+    "b-1": {"ansible_host": "192.0.2.11", "cluster_address": "198.51.100.11"},
+    "b-2": {"ansible_host": "192.0.2.12", "cluster_address": "{{ somewhere }}"},
     "w-1": {"ansible_host": "192.0.2.21", "firewall_address": "2001:db8::21"},
     "m-1": {"ansible_host": "192.0.2.9"},
     "w-2": {"ansible_host": "192.0.2.22"},

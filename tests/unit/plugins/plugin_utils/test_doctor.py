@@ -125,7 +125,7 @@ def test_host_without_report(case: Case) -> None:
 
 
 def test_unreadable_inventory(case: Case) -> None:
-    case.hosts["w-2"]["expected"]["problems"] = {"celery_app_environment": "'vault_environment_password' is undefined"}
+    case.hosts["w-2"]["expected"]["problems"] = {"cluster_environment": "'vault_environment_password' is undefined"}
     case.hosts["w-2"]["expected"]["environment"] = {"vhost": "", "key_prefix": "", "user": ""}
     assert case.only().check == "inventory"
 

@@ -35,7 +35,7 @@ def test_secrets_by_spec() -> None:
 def test_secrets_of_a_host() -> None:
     raw = {
         "inventory_hostname": "cpu-1", "groups": {"brokers": []}, "group_names": [], "vault_one": "first-secret",
-        "redis_admin_password": "second-secret", "common_environment": {"name": "prod", "password": "third-secret"},
+        "redis_admin_password": "second-secret", "cluster_environment": {"name": "prod", "password": "third-secret"},
         "celery_app_variables": {"PAYMENT": "fourth-secret"}, "ansible_user": "operator",
     }  # fmt: skip
     loader = DataLoader()

@@ -33,7 +33,7 @@ def broker(name: str, **values: t.Any) -> preflight.Host:
 
 
 def worker(facts: dict[str, t.Any] | None = None, **values: t.Any) -> preflight.Host:
-    return preflight.Host("w", ROLES["workers"], {"celery_app_environment": ENVIRONMENT, **values}, facts)
+    return preflight.Host("w", ROLES["workers"], {"cluster_environment": ENVIRONMENT, **values}, facts)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_without_facts_nothing_is_said_about_hosts() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"celery_worker_pools": "text", "celery_app_queues": 5, "celery_app_environment": [1]}, {"celery_worker_pools": ["text"]}],
+    [{}, {"celery_worker_pools": "text", "celery_app_queues": 5, "cluster_environment": [1]}, {"celery_worker_pools": ["text"]}],
 )
 def test_values_of_a_wrong_type_are_left_to_the_specs(values: dict[str, t.Any]) -> None:
-    host = preflight.Host("h", [*ROLES["brokers"], *ROLES["workers"]], {"redis_environments": [None], **values}, {"processor_nproc": "x"})
+    host = preflight.Host("h", [*ROLES["brokers"], *ROLES["workers"]], {"cluster_environments": [None], **values}, {"processor_nproc": "x"})
     hosts = inventory(host)
     for check in (*preflight_brokers.CHECKS, *preflight_workers.CHECKS, *preflight_hosts.CHECKS):
         list(check(hosts))
@@ -160,5 +160,5 @@ def test_variables_are_found_through_other_variables() -> None:
      ((True, False), True, ["tls_mixed"])],
 )  # fmt: skip
 def test_everybody_speaks_tls_or_nobody(brokers: tuple[bool, bool], app: bool, expected: list[str]) -> None:
-    hosts = [broker(f"b{number}", redis_tls_enabled=flag) for number, flag in enumerate(brokers)]
-    assert names(inventory(*hosts, worker(celery_app_broker_tls_enabled=app)), preflight_brokers.check_tls) == expected
+    hosts = [broker(f"b{number}", cluster_tls_enabled=flag) for number, flag in enumerate(brokers)]
+    assert names(inventory(*hosts, worker(cluster_tls_enabled=app)), preflight_brokers.check_tls) == expected

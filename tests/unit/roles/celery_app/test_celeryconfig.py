@@ -62,9 +62,9 @@ def render(directory: pathlib.Path, **variables) -> pathlib.Path:
     (directory / "hosts.json").write_text(json.dumps(inventory))
     given = {
         "celery_app_source": "/nowhere",
-        "celery_app_environment": {"name": "prod", "vhost": 2, "key_prefix": "prod:", "user": "prod", "password": PASSWORD},
-        "celery_app_sentinel_password": "sentinel's",
-        "celery_app_broker_tls_enabled": False,
+        "cluster_environment": {"name": "prod", "vhost": 2, "key_prefix": "prod:", "user": "prod", "password": PASSWORD},
+        "cluster_sentinel_client_password": "sentinel's",
+        "cluster_tls_enabled": False,
         **variables,
     }
     (directory / "vars.json").write_text(json.dumps(given))

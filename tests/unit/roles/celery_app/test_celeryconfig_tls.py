@@ -76,8 +76,8 @@ def own(tmp_path_factory, authority):
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory, own):
-    variables = {"tls_ca_path": own["ca.pem"], "tls_certificate_path": own["host.pem"], "tls_key_path": own["host.key"]}
-    return plain.render(tmp_path_factory.mktemp("rendered"), celery_app_broker_tls_enabled=True, **variables)
+    variables = {"cluster_tls_ca_path": own["ca.pem"], "cluster_tls_certificate_path": own["host.pem"], "cluster_tls_key_path": own["host.key"]}
+    return plain.render(tmp_path_factory.mktemp("rendered"), cluster_tls_enabled=True, **variables)
 
 
 def dial(rendered: pathlib.Path, port: int, **environment: str) -> str:
@@ -167,6 +167,6 @@ answer = {
 
 
 def test_nothing_of_it_is_there_without(tmp_path):
-    plain.render(tmp_path, celery_app_broker_tls_enabled=False)
+    plain.render(tmp_path, cluster_tls_enabled=False)
     assert "ssl" not in (tmp_path / "celeryconfig.py").read_text().lower()
     assert plain.settings(tmp_path, "[app.conf.broker_use_ssl, app.conf.redis_backend_use_ssl]") == [False, None]

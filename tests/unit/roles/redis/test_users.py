@@ -36,7 +36,7 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
     passwords = {f"redis_{name}_password": name * 4 for name in ("admin", "replica", "sentinel_user", "monitoring", "sentinel_admin", "sentinel_client")}
     host = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
-        "redis_environments": ENVIRONMENTS, **passwords,
+        "cluster_environments": ENVIRONMENTS, **passwords,
     }  # fmt: skip
     (directory / "play.json").write_text(json.dumps([play]))
     (directory / "hosts.json").write_text(json.dumps({"all": {"children": {"brokers": {"hosts": {"broker-1": host}}}}}))
