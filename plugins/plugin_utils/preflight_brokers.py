@@ -44,12 +44,15 @@ SECRETS = (
     "prometheus_front_password",
 )
 
-# Who talks to the brokers, and the input that says whether with TLS.
-TLS_FLAGS = {
-    "celery_app": "cluster_tls_enabled",
-    "redis_exporter": "cluster_tls_enabled",
-    "prometheus": "cluster_tls_enabled",
-}
+# What no two hosts of a cluster may see differently.
+SHARED = (
+    "cluster_tls_enabled",
+    "cluster_redis_port",
+    "cluster_sentinel_port",
+    "cluster_sentinel_master_name",
+    "cluster_sentinel_client_user",
+    "cluster_sentinel_client_password",
+)
 
 
 def check_groups(inventory: Inventory) -> t.Iterator[Finding]:
@@ -254,57 +257,26 @@ def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
                     (host.name,),
                     f"cluster_environments has another {key} for {name!r}"
                     + ("" if secret else f": {wanted.get(key)}"),
-                    "Set both from one variable, as cluster_environment in the shipped inventories",
+                    "Set both from one variable, as default_environment in the shipped inventories",
                 )  # fmt: skip
 
 
-def check_broker_names(inventory: Inventory) -> t.Iterator[Finding]:
-    """Programs ask for the master under the name and port that the brokers use."""
-    brokers = inventory.having("redis") + inventory.having("redis_sentinel")
-    for theirs, ours in (
-        ("cluster_sentinel_master_name", "cluster_sentinel_master_name"),
-        ("cluster_sentinel_port", "cluster_sentinel_port"),
-        ("cluster_sentinel_client_user", "cluster_sentinel_client_user"),
-        ("cluster_sentinel_client_password", "cluster_sentinel_client_password"),
-    ):
-        given = {str(host.get(theirs)) for host in brokers if host.get(theirs) is not None}
-        if len(given) != 1:
-            continue
-        wanted = given.pop()
-        secret = ours.endswith("password")
-        for host in inventory.having("celery_app"):
-            value = host.get(ours)
-            if value is not None and str(value) != wanted:
-                yield Finding(
-                    "broker_mismatch", ours, HIDDEN if secret else str(value), (host.name,),
-                    f"the brokers have another {theirs}" + ("" if secret else f": {wanted}"),
-                    f"Set {ours} and {theirs} to one value in group_vars/all",
-                )  # fmt: skip
-
-
-def check_tls(inventory: Inventory) -> t.Iterator[Finding]:
-    """Whoever talks to the brokers does it with TLS where they want it, and without where they do not."""
-    said: dict[bool, list[str]] = {}
-    for host in inventory.having("redis"):
-        flag = host.flag("cluster_tls_enabled")
-        if flag is not None:
-            said.setdefault(flag, []).append(host.name)
-    if len(said) > 1:
-        yield Finding(
-            "tls_mixed", "cluster_tls_enabled", "true and false", tuple(said[True] + said[False]),
-            "brokers with TLS and brokers without cannot follow each other",
-            "Set it once, in group_vars/all",
-        )  # fmt: skip
-    if len(said) != 1:
-        return
-    wanted = True in said
-    for role, variable in TLS_FLAGS.items():
-        names = tuple(host.name for host in inventory.having(role) if host.flag(variable) is (not wanted))
-        if names:
+def check_shared_facts(inventory: Inventory) -> t.Iterator[Finding]:
+    """The hosts of a cluster agree on what makes them reach each other."""
+    for name in SHARED:
+        values: dict[str, list[str]] = {}
+        for host in inventory.hosts:
+            value = host.get(name)
+            if value is not None:
+                values.setdefault(str(value), []).append(host.name)
+        if len(values) > 1:
+            # The fewest are probably the ones that are wrong.
+            *fewer, (usual, _many) = sorted(values.items(), key=lambda entry: len(entry[1]))
+            told = HIDDEN if name.endswith("password") else " and ".join(value for value, _hosts in fewer)
             yield Finding(
-                "tls_mismatch", variable, str(not wanted).lower(), names,
-                f"the brokers have cluster_tls_enabled: {str(wanted).lower()}, so nobody could reach them",
-                f'Set {variable}: "{{{{ cluster_tls_enabled }}}}" and cluster_tls_enabled in group_vars/all',
+                "cluster_differs", name, told, tuple(host for _value, hosts in fewer for host in hosts),
+                "the other hosts have another value" + ("" if told == HIDDEN else f", {usual}") + ", so they could not reach each other",
+                "Set it once, in group_vars/all/cluster.yml",
             )  # fmt: skip
 
 
@@ -320,7 +292,7 @@ def check_addresses(inventory: Inventory) -> t.Iterator[Finding]:
                 yield Finding(
                     "address_loopback", "cluster_address", address, (host.name,),
                     "the other brokers cannot reach this address",
-                    f"Set cluster_address to the host's own address in host_vars/{host.name}/redis.yml",
+                    f"Set cluster_address to the host's own address in host_vars/{host.name}/cluster.yml",
                 )  # fmt: skip
     for address, names in owners.items():
         if len(names) > 1:
@@ -356,7 +328,7 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     told: set[tuple[str, ...]] = set()
     for host in inventory.hosts:
         secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
-        for entry in host.items("cluster_environments") + [host.get("cluster_environment"), host.get("cluster_environment")]:
+        for entry in host.items("cluster_environments") + [host.get("cluster_environment")]:
             if not isinstance(entry, dict):
                 continue
             users = environment_users([entry])
@@ -395,8 +367,7 @@ CHECKS: tuple[Check, ...] = (
     check_min_replicas,
     check_environments,
     check_app_environment,
-    check_broker_names,
-    check_tls,
+    check_shared_facts,
     check_addresses,
     check_descriptors,
     check_passwords,

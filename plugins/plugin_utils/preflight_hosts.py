@@ -39,7 +39,7 @@ def check_own_address(inventory: Inventory) -> t.Iterator[Finding]:
             yield Finding(
                 "address_foreign", "cluster_address", address, (host.name,),
                 f"the host has no such address, only {', '.join(own) or 'none'}",
-                f"Set cluster_address to one of them in host_vars/{host.name}/redis.yml",
+                f"Set cluster_address to one of them in host_vars/{host.name}/cluster.yml",
             )  # fmt: skip
 
 
