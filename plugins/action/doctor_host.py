@@ -11,14 +11,12 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.multinode.celery.plugins.filter.broker_nodes import broker_nodes
 from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief, differences
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
 MODULE = "multinode.celery.doctor_host"
 # A drop-in belongs to a service of somebody else, who decides whether it runs.
 UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))$")
-DRAIN_MARKER = "/etc/celery/drained"
 
 
 class ActionModule(ActionBase):
@@ -42,7 +40,7 @@ class ActionModule(ActionBase):
         roles = uses.get(host, [])
         plan = self._deployment(host, roles, NO_FACTS)
         entries = plan.entries()
-        expected, args = self._wanted(plan, entries, groups, uses)
+        expected, args = self._wanted(plan, entries, groups)
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": "", "expected": expected}
         before = time.time()
         try:
@@ -83,11 +81,11 @@ class ActionModule(ActionBase):
         return {"differences": differences(wanted, report.get("paths") or {}), "not_compared": {**unknown, **real.unknown}, "nodes": [] if drained else nodes}
 
     def _wanted(
-        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]], uses: dict[str, list[Use]]
+        self, plan: Deployment, entries: dict[str, dict[str, t.Any]], groups: dict[str, list[str]]
     ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """Return what is expected of the host, and the arguments that make the module look at it."""
         services = self._services(plan, entries)
-        brokers = self._brokers(plan, groups, uses)
+        brokers = self._brokers(plan, groups)
         expected: dict[str, t.Any] = {"roles": plan.roles, "brokers": brokers, "nodes": [], "queues": [], "sysctl": {}}
         args: dict[str, t.Any] = {"services": services, "paths": list(entries), "brokers": brokers}
         if "limits" in plan.roles:
@@ -134,30 +132,23 @@ class ActionModule(ActionBase):
                     found.setdefault(unit_file[1], {"unit": unit_file[1], "paths": [path, *restart]})
         return list(found.values())
 
-    def _brokers(self, plan: Deployment, groups: dict[str, list[str]], uses: dict[str, list[Use]]) -> dict[str, t.Any]:
+    def _brokers(self, plan: Deployment, groups: dict[str, list[str]]) -> dict[str, t.Any]:
         """Return where every Redis and Sentinel is that this host depends on."""
-        group = plan.value("redis_group") or plan.value("celery_app_broker_group")
-        hosts = groups.get(group) or [name for name in groups.get("all", []) if any(use.role == "redis" for use in uses.get(name, []))]
-        if not hosts:
+        hosts = groups.get((plan.value("cluster_groups") or {}).get("brokers"), [])
+        connection = plan.value("cluster_connection")
+        if not hosts or not connection:
             return {}
         hostvars = self._vars["hostvars"]
-        first = Deployment(self._files, self._templar, hostvars.raw_get(hosts[0]), hostvars, ["redis", "redis_sentinel"], NO_FACTS)
-        sentinels = groups.get(first.value("redis_sentinel_group")) or hosts
+        first = Deployment(self._files, self._templar, hostvars.raw_get(hosts[0]), hostvars, ["redis_sentinel"], NO_FACTS)
         try:
             return {
-                "nodes": broker_nodes(hosts, hostvars), "sentinel_nodes": broker_nodes(sentinels, hostvars),
-                "port": int(first.value("cluster_redis_port")), "sentinel_port": int(first.value("cluster_sentinel_port")),
-                "master_name": first.value("cluster_sentinel_master_name"), "quorum": first.value("redis_sentinel_quorum"),
-                "tls": self._tls(plan) if first.value("cluster_tls_enabled") else {},
+                "nodes": connection["nodes"], "sentinel_nodes": connection["nodes"],
+                "port": int(connection["redis_port"]), "sentinel_port": int(connection["sentinel_port"]),
+                "master_name": connection["master_name"], "quorum": first.value("redis_sentinel_quorum"), "tls": connection["tls"],
             }  # fmt: skip
-        except (AnsibleError, TypeError, ValueError) as exc:
+        except (TypeError, ValueError) as exc:
             plan.problems["brokers"] = brief(exc)
             return {}
-
-    @staticmethod
-    def _tls(plan: Deployment) -> dict[str, t.Any]:
-        """Return the files with which this host proves itself to the brokers."""
-        return {name: plan.value(f"tls_{name}") for name in ("ca_path", "certificate_path", "key_path")}
 
     @staticmethod
     def _program(plan: Deployment, expected: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -167,15 +158,15 @@ class ActionModule(ActionBase):
         expected["queues"] = plan.value("celery_app_queues") or []
         # A host that only talks to the cluster has no release.
         expected["release"] = (plan.value("celery_app_version") or "") if "celery_app" in plan.whole else ""
-        expected["app"] = {key: plan.value(f"celery_app_{key}") for key in ("name", "root", "user")}
-        directory = plan.value("__celery_app_config_directory")
+        expected["app"] = {key: plan.value(f"cluster_app_{key}") for key in ("name", "root", "user")}
+        paths = plan.value("cluster_paths") or {}
         return {
-            "environment_file": f"{directory}/environment",
-            "config_file": f"{directory}/celeryconfig.py",
-            "current": f"{plan.value('__celery_app_directory')}/current",
+            "environment_file": paths.get("environment_file", ""),
+            "config_file": paths.get("settings_file", ""),
+            "current": paths.get("current_release", ""),
             "user": expected["environment"]["user"],
             "vhost": expected["environment"]["vhost"],
             "sentinel_user": plan.value("cluster_sentinel_client_user") or "",
-            "drain_marker": plan.value("__celery_worker_drain_marker") or DRAIN_MARKER,
+            "drain_marker": paths.get("drain_marker", ""),
             "node_globs": ["/etc/systemd/system/celery-worker-*.service", "/etc/supervisor/conf.d/celery-worker-*.conf"],
         }

@@ -53,10 +53,10 @@ def test_a_host_gets_what_the_plays_of_its_groups_run() -> None:
 
 
 def test_only_the_entry_point_that_a_play_runs_counts() -> None:
-    raw = {"inventory_hostname": "m-1", "groups": {"brokers": []}, "group_names": [], "celery_app_broker_group": "brokers"}
+    raw = {"inventory_hostname": "m-1", "groups": {"brokers": []}, "group_names": []}
     loader = DataLoader()
     client = Deployment(RoleFiles(loader), Templar(loader), raw, {}, [Use("celery_app", "client", {}, [])], {}).read_tasks()
-    assert client.whole == set() and client.roles == ["celery_app"]
+    assert client.whole == {"cluster"} and client.roles == ["cluster", "celery_app"]
     assert "/opt/celery/proj/current" not in client.entries()
 
 

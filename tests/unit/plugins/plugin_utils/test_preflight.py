@@ -156,9 +156,20 @@ def test_variables_are_found_through_other_variables() -> None:
 
 @pytest.mark.parametrize(
     ("brokers", "app", "expected"),
-    [((True, True), True, []), ((False, False), False, []), ((True, True), False, ["tls_mismatch"]), ((False, False), True, ["tls_mismatch"]),
-     ((True, False), True, ["tls_mixed"])],
+    [((True, True), True, []), ((False, False), False, []), ((True, True), False, ["w"]), ((False, False), True, ["w"]), ((True, False), True, ["b1"])],
 )  # fmt: skip
 def test_everybody_speaks_tls_or_nobody(brokers: tuple[bool, bool], app: bool, expected: list[str]) -> None:
     hosts = [broker(f"b{number}", cluster_tls_enabled=flag) for number, flag in enumerate(brokers)]
-    assert names(inventory(*hosts, worker(cluster_tls_enabled=app)), preflight_brokers.check_tls) == expected
+    findings = preflight.run_checks(inventory(*hosts, worker(cluster_tls_enabled=app)), [preflight_brokers.check_shared_facts])
+    assert [(finding.check, finding.variable, host) for finding in findings for host in finding.hosts] == [
+        ("cluster_differs", "cluster_tls_enabled", host) for host in expected
+    ]
+
+
+@pytest.mark.parametrize("name", preflight_brokers.SHARED)
+def test_hosts_agree_on_every_shared_fact(name: str) -> None:
+    hosts = [broker(f"b{number}", **{name: "one"}) for number in range(3)]
+    assert names(inventory(*hosts, worker(**{name: "one"})), preflight_brokers.check_shared_facts) == []
+    [finding] = preflight.run_checks(inventory(*hosts, worker(**{name: "two"})), [preflight_brokers.check_shared_facts])
+    assert (finding.variable, finding.hosts) == (name, ("w",))
+    assert ("two" in finding.text()) is not name.endswith("password")

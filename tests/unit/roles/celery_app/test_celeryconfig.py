@@ -25,7 +25,7 @@ PLAYBOOK = """
 - name: Render the files of the application
   hosts: cpu-1
   gather_facts: false
-  vars_files: [{role}/defaults/main.yml, {role}/vars/main.yml]
+  vars_files: [{shared}/defaults/main.yml, {shared}/vars/main.yml, {role}/defaults/main.yml, {role}/vars/main.yml]
   tasks:
     - name: Render
       multinode.celery.file_set:
@@ -55,7 +55,7 @@ PLAYBOOK = """
 
 def render(directory: pathlib.Path, **variables) -> pathlib.Path:
     """Render the role's templates for one host of a small inventory."""
-    (directory / "play.yml").write_text(PLAYBOOK.format(role=ROLE, target=directory, owner=os.geteuid(), group=os.getegid()))
+    (directory / "play.yml").write_text(PLAYBOOK.format(role=ROLE, shared=ROLE.with_name("cluster"), target=directory, owner=os.geteuid(), group=os.getegid()))
     hosts = {f"broker-{number}": {"ansible_host": f"10.0.0.{number}"} for number in (1, 2, 3)}
     group = {"hosts": {"cpu-1": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
     inventory = {"all": {"children": {"brokers": {"hosts": hosts}, "workers": group}}}
