@@ -27,8 +27,8 @@ APP = "group_vars/all/celery_app.yml"
 CPU = "group_vars/workers_cpu/celery_worker.yml"
 IO = "group_vars/workers_io/celery_worker.yml"
 OTHER = {"name": "staging", "vhost": 5, "key_prefix": "staging:", "user": "staging", "password": "Ry2nd7At9kDh4jGm6bTx1bNq"}
-PROD = "{{ cluster_environment }}"
-WATCHING = "{{ cluster_environment | combine({'user': 'prod_monitoring', 'password': cluster_environment.monitoring_password}) }}"
+PROD = "{{ default_environment }}"
+WATCHING = "{{ default_environment | combine({'user': 'prod_monitoring', 'password': default_environment.monitoring_password}) }}"
 PREFORK = {"name": "video", "queues": ["video_processing"], "pool": "prefork"}
 GENERAL = {"name": "general", "queues": ["default"], "pool": "prefork", "concurrency": 2}
 EXPORT = {"name": "export", "queues": ["data_export"], "pool": "gevent"}
@@ -93,7 +93,7 @@ CASES = {
         r"\[monitoring_user\] cluster_environment = user prod_monitoring on cpu-1: .*may not take a task",
     ),
     "monitoring-user-is-the-programs": Case(
-        {"group_vars/all/common.yml": {"cluster_environment": {"monitoring_user": "prod"}}},
+        {"group_vars/all/cluster.yml": {"default_environment": {"monitoring_user": "prod"}}},
         r"\[environment_user\] cluster_environments = monitoring_user prod on broker-1",
     ),
     "monitoring-user-of-two": Case(
@@ -101,7 +101,7 @@ CASES = {
         r"\[environment_user\] cluster_environments = user prod_monitoring on broker-1, .*both 'prod' and 'staging'",
     ),
     "monitoring-user-without-password": Case(
-        {"group_vars/all/common.yml": {"cluster_environment": {"monitoring_password": ""}}},
+        {"group_vars/all/cluster.yml": {"default_environment": {"monitoring_password": ""}}},
         r"\[monitoring_password\] cluster_environments = monitoring_user prod_monitoring on broker-1",
     ),
     "no-secrets": Case(
@@ -146,7 +146,7 @@ CASES = {
         r"\[vhost_range\] cluster_environments = vhost 5 on .*Set redis_databases to at least 6",
     ),
     "prefix-without-colon": Case(
-        {"group_vars/all/common.yml": {"cluster_environment": {"key_prefix": "prod"}}},
+        {"group_vars/all/cluster.yml": {"default_environment": {"key_prefix": "prod"}}},
         r'\[key_prefix\] cluster_environments = key_prefix \'prod\' on .*Set key_prefix: "prod:"',
     ),
     "unknown-environment": Case(
@@ -232,6 +232,14 @@ CASES = {
         {CPU: pools({**PREFORK, "concurrency": "{{ ansible_facts.processor_nproc - 4 }}"}, GENERAL)},
         r"\[pool_concurrency\] celery_worker_pools\[video\] = concurrency '?0'? on cpu-1, cpu-2: set a whole number of at least 1, or auto\. Correct",
         facts={},
+    ),
+    "sentinel-port-of-one-host": Case(
+        {"host_vars/cpu-1.yml": {"cluster_sentinel_port": 26380}},
+        r"\[cluster_differs\] cluster_sentinel_port = 26380 on cpu-1: the other hosts have another value, 26379, .*Set it once, in group_vars/all/cluster\.yml",
+    ),
+    "tls-of-one-group": Case(
+        {"group_vars/workers/cluster.yml": {"cluster_tls_enabled": False}},
+        r"\[cluster_differs\] cluster_tls_enabled = False on cpu-1, cpu-2, io-1: the other hosts have another value, True",
     ),
     "pool-twice": Case(
         {CPU: pools(PREFORK, {**GENERAL, "name": "video"})},
