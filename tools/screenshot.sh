@@ -12,7 +12,7 @@ for program in chromium pngquant; do
   command -v "$program" >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium pngquant fonts-inter; }
 done
 profile=$(mktemp -d)
-.venv/bin/python tools/front_proxy.py "$lab" "$host" "$port" &
+.venv/bin/python tools/show_proxy.py "$lab" "$host" "$port" &
 trap 'kill $!; rm -rf "$profile"' EXIT
 for _ in {1..50}; do
   curl -fso /dev/null "http://127.0.0.1:$port/" && break

@@ -96,7 +96,7 @@ def template(entry: dict[str, t.Any], known: dict[str, dict[str, t.Any]]) -> dic
         except KeyError as error:
             raise SystemExit(f"{SURVEYS.relative_to(CHECKOUT)}: {entry['playbook']} has no input {error}") from None
     return {
-        "verb": path.stem,
+        "playbook_name": path.stem,
         "name": words(path.stem),
         "description": entry["description"],
         "playbook": entry["playbook"],

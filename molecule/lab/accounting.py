@@ -78,7 +78,7 @@ def fewest(times: list[tuple[float, float]], start: float, end: float) -> int:
 
 
 def parse_records(lines: Iterable[str]) -> tuple[list[Send], dict[str, Any]]:
-    """The sender's lines: one per attempt, and its summary. A line cut off by a dead host is skipped."""
+    """The producer's lines: one per attempt, and its summary. A line cut off by a dead host is skipped."""
     sends, summary = [], {}
     for line in lines:
         try:
@@ -110,7 +110,7 @@ def account(
 
     accepted: the call returned; refused: it raised. An id is lost when it was accepted, was never
     executed and waits nowhere in the broker. Ids executed although refused are counted apart: the
-    sender was told of a failure, so they promise nothing. Gaps are looked for between the fault and the moment
+    producer was told of a failure, so they promise nothing. Gaps are looked for between the fault and the moment
     at which the broken host was brought back, so that its return cannot pass for a recovery.
     """
     accepted = {send.task_id: send for send in sends if not send.error}
@@ -144,7 +144,7 @@ def account(
             node: round(longest_gap([one.at for one in ours if one.node == node], start, end), 2)
             for node in result["nodes"]
         }
-        result["sender_gap_seconds"] = round(longest_gap(returns, start, end), 2)
+        result["producer_gap_seconds"] = round(longest_gap(returns, start, end), 2)
         result["sent_per_second"] = round(len(accepted) / max(last - first, 0.001), 1)
         if fault_at:
             result["lost_seconds_from_fault"] = sorted(round(send.returned - fault_at, 2) for send in missing)

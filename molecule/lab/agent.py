@@ -37,7 +37,7 @@ def emit(record: dict) -> None:
 
 
 class Schedule:
-    """Hands out the send slots of a fixed rate; slots missed while every sender hangs are skipped."""
+    """Hands out the send slots of a fixed rate; slots missed while every producer hangs are skipped."""
 
     def __init__(self, rate: float, seconds: float, count: int, catch_up: bool) -> None:
         self.rate, self.count, self.catch_up = rate, count, catch_up
@@ -71,7 +71,7 @@ class Schedule:
         return not self.closed.wait(max(0.0, due - now))
 
 
-class Sender:
+class Producer:
     """Sends one stream of tasks with a few threads and says what became of each."""
 
     def __init__(self, app: Celery, schedule: Schedule, task: str, arguments: list, queue: str, threads: int) -> None:
@@ -92,15 +92,15 @@ class Sender:
                 emit({"id": task_id, "sent": started, "returned": time.time(), **self.extra})
 
 
-def run_senders(senders: list[Sender], options: argparse.Namespace) -> None:
-    schedules = [sender.schedule for sender in senders]
+def run_producers(producers: list[Producer], options: argparse.Namespace) -> None:
+    schedules = [producer.schedule for producer in producers]
     if options.until_closed:
-        # Whoever started the senders ends them by closing their input, on purpose or by dying.
+        # Whoever started the producers ends them by closing their input, on purpose or by dying.
         threading.Thread(target=lambda: (sys.stdin.read(), [schedule.close() for schedule in schedules]), daemon=True).start()
-    threads = [thread for sender in senders for thread in sender.threads]
+    threads = [thread for producer in producers for thread in producer.threads]
     for thread in threads:
         thread.start()
-    # A sender that hangs past the end is given up after the grace period: the ids it holds were not accepted.
+    # A producer that hangs past the end is given up after the grace period: the ids it holds were not accepted.
     while any(thread.is_alive() for thread in threads) and time.time() < max(one.end for one in schedules) + options.grace:
         time.sleep(0.1)
     emit({"summary": "send", "start": min(one.start for one in schedules), "end": time.time(),
@@ -109,15 +109,15 @@ def run_senders(senders: list[Sender], options: argparse.Namespace) -> None:
 
 def send(options: argparse.Namespace) -> None:
     schedule = Schedule(options.rate, options.seconds, options.count, options.catch_up)
-    run_senders([Sender(application(), schedule, options.task, json.loads(options.args), options.queue, options.threads)], options)
+    run_producers([Producer(application(), schedule, options.task, json.loads(options.args), options.queue, options.threads)], options)
 
 
 def mix(options: argparse.Namespace) -> None:
     """Several streams at once, each with a task, arguments, a queue, a rate and perhaps a number of tasks."""
     app = application()
-    run_senders(
+    run_producers(
         [
-            Sender(app, Schedule(one["rate"], options.seconds, one.get("count", 0), False), one["task"], one["args"], one["queue"],
+            Producer(app, Schedule(one["rate"], options.seconds, one.get("count", 0), False), one["task"], one["args"], one["queue"],
                    options.threads)
             for one in json.loads(options.streams)
         ],

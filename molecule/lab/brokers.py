@@ -34,9 +34,9 @@ def under_load(lab: Lab, name: str, **variables: Any) -> dict[str, Any]:
         "master_before": before,
         "master": lab.sentinel_master(),
         "pause_seconds": float(pause[1]) if pause else None,
-        **{key: outcome.get(key) for key in (*BALANCE, "sender_gap_seconds")},
+        **{key: outcome.get(key) for key in (*BALANCE, "producer_gap_seconds")},
         "aim_gap_seconds": AIM_GAP_SECONDS,
-        "aim_gap_met": max(outcome["execution_gap_seconds"], outcome["sender_gap_seconds"]) <= AIM_GAP_SECONDS,
+        "aim_gap_met": max(outcome["execution_gap_seconds"], outcome["producer_gap_seconds"]) <= AIM_GAP_SECONDS,
     }
 
 
@@ -44,7 +44,7 @@ def switchover(lab: Lab) -> dict[str, Any]:
     """Move the master to a named broker."""
     before = lab.sentinel_master()
     wanted = next(host for host in reversed(lab.group("brokers")) if host != before)
-    return {"wanted": wanted, **under_load(lab, "failover", redis_failover_to=wanted)}
+    return {"wanted": wanted, **under_load(lab, "switchover", redis_switchover_to=wanted)}
 
 
 def process_ids(lab: Lab) -> dict[str, list[str]]:
@@ -67,7 +67,7 @@ def rolling_restart(lab: Lab) -> dict[str, Any]:
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The balances as a table."""
-    columns = ["accepted", "refused", "executed", "failed", "doubled", "lost", "execution_gap_seconds", "sender_gap_seconds", "pause_seconds", "seconds"]
+    columns = ["accepted", "refused", "executed", "failed", "doubled", "lost", "execution_gap_seconds", "producer_gap_seconds", "pause_seconds", "seconds"]
     rows = [
         [name.replace("_", " "), *(one.get(column) for column in columns), f"{one['aim_gap_seconds']}, {report.met(one['aim_gap_met'])}"]
         for name, one in results.items()

@@ -61,8 +61,8 @@ def pace(lab: Lab) -> int:
 
 def runs_long(lab: Lab, host: str, node: str) -> bool:
     """Tell whether a node runs a task for longer than any short one takes."""
-    note = json.loads(lab.run(host, f"cat /var/lib/celery/pulse/{node}@{host}.json"))
-    return any(task["name"] == LONG and task["seconds"] > 2 for task in note["active"])
+    record = json.loads(lab.run(host, f"cat /var/lib/celery/heartbeat/{node}@{host}.json"))
+    return any(task["name"] == LONG and task["seconds"] > 2 for task in record["active"])
 
 
 def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def scale(lab: Lab, host: str, high: int, low: int) -> dict[str, Any]:
     """Scale a pool up and down while its tasks run."""
     pool = {"celery_worker_scale_pool": "video", "celery_worker_scale_hosts": [host]}
     with Load(lab, [*short_streams(), Stream(LONG, [4], VIDEO, 1)]) as load:
-        lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_processes=high)
+        lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_instances=high)
         up = nodes_up(lab, host)
-        down = lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_processes=low).stdout
+        down = lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_instances=low).stdout
     outcome = load.result()
     stopped = rows(down)
     return {

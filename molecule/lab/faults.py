@@ -42,20 +42,20 @@ def recent_executions(lab: Lab, nodes: list[str], since: float) -> int:
 def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound: float = 60) -> dict[str, Any]:
     """Break the master's host under load, wait for the work to go on, bring the host back under load."""
     strike, mend = _KINDS[kind]
-    sender_host = lab.scheduler
-    lab.install_agent(sender_host)
+    producer_host = lab.scheduler
+    lab.install_agent(producer_host)
     nodes = lab.nodes_of(QUEUE)
     visibility = lab.setting("visibility_timeout")
     master = lab.sentinel_master()
     others = [host for host in lab.group("brokers") if host != master]
     progress(f"{kind}: the master is {master}, {len(nodes)} nodes consume {QUEUE}; sending {RATE} tasks/s")
 
-    sender = lab.agent(
-        sender_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(RATE), "--until-closed",
+    producer = lab.agent(
+        producer_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(RATE), "--until-closed",
         "--seconds", str(before + bound + after + 60),
     )
-    if wait_until(lambda: len(sender.lines) > RATE, 30, 0.1) is None:
-        raise RuntimeError("the sender does not send: " + "".join(sender.errors)[-2000:])
+    if wait_until(lambda: len(producer.lines) > RATE, 30, 0.1) is None:
+        raise RuntimeError("the producer does not send: " + "".join(producer.errors)[-2000:])
     time.sleep(before)
 
     fault_at = time.time()
@@ -71,21 +71,21 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
     time.sleep(4)
 
     # The old master is watched from before it is back until it is a replica: it must not take one write.
-    probe = lab.agent(sender_host, "probe", "--address", lab.address(master), "--seconds", "90", "--until-closed")
+    probe = lab.agent(producer_host, "probe", "--address", lab.address(master), "--seconds", "90", "--until-closed")
     time.sleep(1)
     healed_at = time.time()
     mend(lab, master)
     joined = wait_until(lambda: lab.is_replica(master), 75)
     progress(f"{kind}: the old master is a replica after {joined and round(joined, 1)} s")
     time.sleep(max(2.0, after - (time.time() - healed_at)))
-    sender.close()
+    producer.close()
     probe.close()
-    sender.wait(90)
+    producer.wait(90)
     attempts = Counter(record["outcome"] for record in probe.wait(30) if "outcome" in record)
 
     # What a failover left unacknowledged comes back after the visibility timeout; the rest is done at once.
     left = lab.settle([QUEUE], visibility + 2 * SWEEP + 10)
-    sends, summary = parse_records(sender.lines)
+    sends, summary = parse_records(producer.lines)
     waiting = (left.get("queued") or []) + (left.get("unacked") or [])
     result = {
         "fault": kind,
@@ -100,7 +100,7 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
         "consuming_nodes": nodes,
         "settle_seconds": round(left.get("seconds", -1), 1),
         "slots_skipped": summary.get("skipped"),
-        "senders_hanging": summary.get("hanging"),
+        "producers_hanging": summary.get("hanging"),
         **account(sends, lab.executions(), fault_at, healed_at, waiting),
         "aim_gap_seconds": AIM_GAP[kind],
     }
@@ -111,24 +111,24 @@ def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound
 
 
 def summary_line(result: dict[str, Any]) -> str:
-    keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "execution_gap_seconds", "sender_gap_seconds",
+    keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "execution_gap_seconds", "producer_gap_seconds",
             "node_gap_seconds", "writes_taken_by_old_master")
     return f"{result['fault']}: " + ", ".join(f"{key} {result[key]}" for key in keys if key in result)
 
 
 def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
     """Kill a worker's host while it runs long tasks; count who executed them in the end, and when."""
-    sender_host = lab.scheduler
-    lab.install_agent(sender_host)
+    producer_host = lab.scheduler
+    lab.install_agent(producer_host)
     visibility = lab.setting("visibility_timeout")
     nodes = lab.nodes_of(QUEUE)
     victim = nodes[0].split("@")[1]
     progress(f"worker: {count} tasks of {seconds} s to {', '.join(nodes)}; {victim} will be killed")
-    sender = lab.agent(
-        sender_host, "send", "--task", SLEEP, "--args", json.dumps([seconds]), "--queue", QUEUE, "--rate", "20",
+    producer = lab.agent(
+        producer_host, "send", "--task", SLEEP, "--args", json.dumps([seconds]), "--queue", QUEUE, "--rate", "20",
         "--count", str(count), "--seconds", "10",
     )
-    sends, unused_summary = parse_records([json.dumps(record) for record in sender.wait(60)])
+    sends, unused_summary = parse_records([json.dumps(record) for record in producer.wait(60)])
     ids = {send.task_id for send in sends if not send.error}
     wait_until(lambda: any(one.task_id in ids for one in lab.executions([victim], "received")), 20)
     time.sleep(2)
@@ -143,13 +143,13 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
     finished = wait_until(lambda: not unfinished(), bound, 2)
     ended = lab.executions()
     received = lab.executions(event="received")
-    held = {
+    unacked = {
         one.task_id for one in received
         if one.task_id in ids and one.node.endswith(f"@{victim}")
         and not any(done.task_id == one.task_id and done.at < fault_at for done in ended)
     }
     waits = []
-    for task_id in held:
+    for task_id in unacked:
         first = min(one.at for one in received if one.task_id == task_id and one.node.endswith(f"@{victim}"))
         again = [one.at for one in received if one.task_id == task_id and not one.node.endswith(f"@{victim}")]
         waits += [min(again) - first] if again else []
@@ -162,18 +162,18 @@ def worker_fault(lab: Lab, seconds: int = 12, count: int = 8) -> dict[str, Any]:
         "fault": "worker",
         "host": victim,
         "visibility_timeout_seconds": visibility,
-        "held_by_killed_host": len(held),
+        "unacked_by_killed_host": len(unacked),
         "redelivered": len(waits),
         "redelivered_after_seconds": sorted(round(wait, 1) for wait in waits),
         "finished_seconds": finished and round(finished, 1),
         "node_back_after_seconds": back and round(back, 1),
         **account(sends, lab.executions(), waiting=waiting),
     }
-    for name in ("execution_gap_seconds", "node_gap_seconds", "sender_gap_seconds", "sent_per_second"):
+    for name in ("execution_gap_seconds", "node_gap_seconds", "producer_gap_seconds", "sent_per_second"):
         result.pop(name, None)
-    result["aim_redelivery_met"] = bool(waits) and len(waits) == len(held) and max(waits) <= visibility + SWEEP + 5
+    result["aim_redelivery_met"] = bool(waits) and len(waits) == len(unacked) and max(waits) <= visibility + SWEEP + 5
     result["aim_lost_met"] = result["lost"] == 0
-    progress(f"worker: held {len(held)}, redelivered after {result['redelivered_after_seconds']} s, lost {result['lost']}, doubled {result['doubled']}")
+    progress(f"worker: held {len(unacked)}, redelivered after {result['redelivered_after_seconds']} s, lost {result['lost']}, doubled {result['doubled']}")
     return result
 
 
@@ -194,11 +194,11 @@ def table(results: dict[str, Any]) -> str:
     broken = [results[name] for name in ("kill", "partition", "hang") if name in results]
     text = report.table(
         ["master's host", "accepted", "refused", "executed", "doubled", "lost", "waiting", "execution gap s",
-         "slowest node's gap s", "sender gap s", "new master after s", "aim: gap s", "aim: lost 0", "writes taken by old master"],
+         "slowest node's gap s", "producer gap s", "new master after s", "aim: gap s", "aim: lost 0", "writes taken by old master"],
         [
             [one["fault"], one["accepted"], one["refused"], one["executed"], one["doubled"], one["lost"], one["waiting"],
              one.get("execution_gap_seconds"), max(one.get("node_gap_seconds", {}).values(), default=None),
-             one.get("sender_gap_seconds"), one["election_seconds"],
+             one.get("producer_gap_seconds"), one["election_seconds"],
              f"{one['aim_gap_seconds']}, {report.met(one['aim_gap_met'])}", report.met(one["aim_lost_met"]), one["writes_taken_by_old_master"]]
             for one in broken
         ],
@@ -215,7 +215,7 @@ def table(results: dict[str, Any]) -> str:
         text += "\n" + report.table(
             ["worker's host killed", "accepted", "executed", "doubled", "lost", "held by it", "redelivered", "redelivered after s",
              "visibility timeout s", "aim: redelivered in time"],
-            [[one["host"], one["accepted"], one["executed"], one["doubled"], one["lost"], one["held_by_killed_host"],
+            [[one["host"], one["accepted"], one["executed"], one["doubled"], one["lost"], one["unacked_by_killed_host"],
               one["redelivered"], max(one["redelivered_after_seconds"], default=None), one["visibility_timeout_seconds"],
               report.met(one["aim_redelivery_met"])]],
         )

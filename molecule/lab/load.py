@@ -49,7 +49,7 @@ class Load:
         self.program = self.lab.agent(self.lab.scheduler, "mix", "--streams", streams, "--seconds", str(LONGEST_SECONDS), "--until-closed")
         if wait_until(lambda: self.program.lines, START_SECONDS, 0.1) is None:
             self.program.close()
-            raise RuntimeError("the sender does not send: " + "".join(self.program.errors)[-2000:])
+            raise RuntimeError("the producer does not send: " + "".join(self.program.errors)[-2000:])
         self.started_at = time.time()
         return self
 
@@ -69,7 +69,7 @@ class Load:
     def result(self, settle_seconds: float = 180, fault_at: float | None = None, healed_at: float | None = None) -> dict[str, Any]:
         """The balance, once nothing waits in the queues any more or the time for it is over.
 
-        accepted, refused, executed, failed, doubled, waiting, lost, execution_gap_seconds and sender_gap_seconds are the ones
+        accepted, refused, executed, failed, doubled, waiting, lost, execution_gap_seconds and producer_gap_seconds are the ones
         to look at; `queues` has the same for each queue.
         """
         left = self.lab.settle(self.queues, settle_seconds)
@@ -81,15 +81,15 @@ class Load:
         result["failed"] = len({event.task_id for event in self.lab.events("raised", "INTERNAL ERROR")} & set(queue_of))
         result["settle_seconds"] = round(left.get("seconds", -1), 1)
         result["settled"] = left.get("queued") == [] and left.get("unacked") == []
-        result["senders_hanging"] = summary.get("hanging")
+        result["producers_hanging"] = summary.get("hanging")
         result["queues"] = {}
         for queue in self.queues:
             ours = [send for send in sends if queue_of[send.task_id] == queue]
             one = account(ours, executions, fault_at, healed_at, waiting)
             ids = {send.task_id for send in ours}
             done = [execution.at for execution in executions if execution.task_id in ids]
-            keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "sender_gap_seconds")
+            keys = ("accepted", "refused", "executed", "doubled", "waiting", "lost", "producer_gap_seconds")
             result["queues"][queue] = {key: one.get(key) for key in keys}
             result["queues"][queue]["execution_gap_seconds"] = round(longest_gap(done, self.started_at, self.ended_at), 2)
-        progress("load: " + ", ".join(f"{key} {result.get(key)}" for key in (*BALANCE, "sender_gap_seconds")))
+        progress("load: " + ", ".join(f"{key} {result.get(key)}" for key in (*BALANCE, "producer_gap_seconds")))
         return result

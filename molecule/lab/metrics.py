@@ -45,10 +45,10 @@ def scrape(lab: Lab, host: str, *ports: int) -> Samples:
     return Samples(lab.run(host, f"python3 -c '{SCRAPE}' {' '.join(str(port) for port in ports or (WORKERS, QUEUES))}"))
 
 
-def redis(lab: Lab, command: str, name: str, *words: str) -> str:
+def redis(lab: Lab, command: str, name: str, *argv: str) -> str:
     """Ask the master itself about a key of the environment."""
     environment = lab.hostvars[lab.group("brokers")[0]]["cluster_environment"]
-    return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} '{environment['key_prefix']}{name}' {' '.join(words)}").strip()
+    return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} '{environment['key_prefix']}{name}' {' '.join(argv)}").strip()
 
 
 def sees_all(lab: Lab, host: str, nodes: set[str]) -> bool:

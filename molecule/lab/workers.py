@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 PYTHON = "/opt/celery/proj/current/venv/bin/python"
-SENDER = """
+PRODUCER = """
 import json, sys, time
 sys.path.insert(0, "/etc/celery/proj")
 from celery import Celery
@@ -27,8 +27,8 @@ print(json.dumps({"ids": [result.id for result in sent], "answers": answers}))
 def send(host: t.Any, task: str, arguments: list[t.Any], queue: str, count: int = 1, timeout: int = 60) -> dict[str, t.Any]:
     """Send tasks as the application's user; wait for their results unless the timeout is 0."""
     request = json.dumps([task, arguments, queue, count, timeout])
-    words = ["sudo", "-u", "celery", PYTHON, "-P", "-c", SENDER, request]
-    return json.loads(host.check_output(" ".join(shlex.quote(word) for word in words)).splitlines()[-1])
+    argv = ["sudo", "-u", "celery", PYTHON, "-P", "-c", PRODUCER, request]
+    return json.loads(host.check_output(" ".join(shlex.quote(word) for word in argv)).splitlines()[-1])
 
 
 def main_process(host: t.Any, node: str) -> int:
@@ -46,9 +46,9 @@ def arguments(host: t.Any, process: int) -> list[str]:
     return host.check_output(f"sudo cat /proc/{process}/cmdline").rstrip("\0").split("\0")
 
 
-def option(words: list[str], name: str) -> str:
+def option(argv: list[str], name: str) -> str:
     """Return the value of one option of a command line."""
-    return next(word.partition("=")[2] for word in words if word.startswith(f"{name}="))
+    return next(word.partition("=")[2] for word in argv if word.startswith(f"{name}="))
 
 
 def assert_limits(host: t.Any, process: int, wanted: int) -> None:

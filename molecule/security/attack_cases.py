@@ -1,7 +1,7 @@
 """Attack cases: attempts to get in from six positions, how the cluster refuses each, and who may do the same.
 
 Each attempt is a shell script for a place of the lab, with the functions and variables that tests/test_attack_cases.py puts before it:
-addresses, names, and every password, so that a password alone is never what keeps somebody out of a closed door.
+addresses, names, and every password, so that a password alone is never what keeps somebody out of a closed port.
 `tools/docs.py` writes the table of SECURITY.md from here; it needs nothing but this file.
 """
 
@@ -16,7 +16,7 @@ POSITIONS = {
     "worker": "A worker of the same environment",
     "monitoring": "A monitoring host",
     "user": "An unprivileged user on a worker host",
-    "sender": "A program that sends to another environment",
+    "producer": "A program that sends to another environment",
 }
 
 
@@ -66,7 +66,7 @@ PLACES = {
     "worker": ("worker", "celery"),
     "worker_root": ("worker", "root"),
     "user": ("worker", "nobody"),
-    "sender": ("worker", "celery"),
+    "producer": ("worker", "celery"),
     "monitoring": ("monitor", "root"),
     "broker": ("broker", "root"),
     "operator": ("control", ""),
@@ -75,11 +75,11 @@ PLACES = {
 # Who may do it, where several attempts aim at the same.
 PING = Access("worker", 'redis "$prod_user" "$prod_password" PING', r"PONG")
 MASTER = Access("worker", 'sentinel "$client_user" "$client_password" SENTINEL get-master-addr-by-name "$master_name"', r"\+OK[\s\S]*\d+\.\d+\.\d+\.\d+")
-PAGE = Access("outside", 'https "$monitor" 443 /prometheus/api/v1/query?query=up "$front_user:$front_password"', FOUND)
+PAGE = Access("outside", 'https "$monitor" 443 /prometheus/api/v1/query?query=up "$proxy_user:$proxy_password"', FOUND)
 LOGIN = Access("operator", 'ssh -F "$ssh_config" "$worker_name" echo in', r"^in$")
 ADMIN = Access("broker", 'redis "$admin_user" "$admin_password" CONFIG GET maxmemory-policy', r"noeviction")
 SENTINEL_ADMIN = Access("broker", 'sentinel "$sentinel_admin_user" "$sentinel_admin_password" SENTINEL CONFIG GET "*"', r"resolve-hostnames")
-MESH = Access("monitoring", 'tls_hello "$monitor" 9094', r"Verif(y return code: 0|ication: OK)")
+ALERTMANAGER = Access("monitoring", 'tls_hello "$monitor" 9094', r"Verif(y return code: 0|ication: OK)")
 EXPORTED = Access("monitoring", 'https "$worker" 9100 /metrics "$node_user:$node_password"', FOUND)
 
 
@@ -89,7 +89,7 @@ def redis(position: str, name: str, aim: str, command: str, answer: str, *, meas
         "other": ('redis "$other_user" "$other_password"', "worker"),
         "worker": ('redis "$prod_user" "$prod_password"', "worker"),
         "monitoring": ('redis "$monitoring_user" "$monitoring_password"', "monitoring"),
-        "sender": ('redis "$sender_user" "$sender_password"', "sender"),
+        "producer": ('redis "$producer_user" "$producer_password"', "producer"),
     }
     login, place = users[position]
     allowed = by or Access("worker", f'redis "$prod_user" "$prod_password" {command}', r"\+OK\s+[+:*$]")
@@ -103,9 +103,9 @@ def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> A
 
 
 def as_sender(name: str, aim: str, command: str) -> AttackCase:
-    """One command as a sender, who may do something else, and the same as the workers of the environment that it sends to."""
+    """One command as a producer, who may do something else, and the same as the workers of the environment that it sends to."""
     allowed = Access("other", f'redis "$other_user" "$other_password" {command}', r"\+OK\s+[+:*$]")
-    return redis("sender", name, aim, command, NO_RIGHT, by=allowed)
+    return redis("producer", name, aim, command, NO_RIGHT, by=allowed)
 
 
 def closed(name: str, aim: str, host: str, port: str, by: Access, measure: str = "firewall", position: str = "outside") -> AttackCase:
@@ -125,42 +125,42 @@ ATTACK_CASES = [
     closed("redis", "speak with Redis", "master", '"$redis_port"', PING),
     closed("redis_plain", "speak with Redis without TLS", "master", "6379", PING, "no such port"),
     closed("sentinel", "ask Sentinel for the master", "master", '"$sentinel_port"', MASTER),
-    closed("node_exporter", "read the figures of a host", "worker", "9100", EXPORTED),
-    closed("mesh", "join the mesh of the Alertmanagers", "monitor", "9094", MESH),
+    closed("node_exporter", "read the metrics of a host", "worker", "9100", EXPORTED),
+    closed("alertmanagers", "join the cluster of the Alertmanagers", "monitor", "9094", ALERTMANAGER),
     closed(
-        "prometheus", "reach Prometheus past its front", "monitor", "9090",
+        "prometheus", "reach Prometheus past its proxy", "monitor", "9090",
         Access("monitoring", "http 127.0.0.1 9090 /prometheus/-/ready", FOUND), "listens on the host itself alone",
     ),
     closed(
-        "alertmanager", "reach Alertmanager past its front", "monitor", "9093",
+        "alertmanager", "reach Alertmanager past its proxy", "monitor", "9093",
         Access("monitoring", "http 127.0.0.1 9093 /alertmanager/-/ready", FOUND), "listens on the host itself alone",
     ),
     closed(
-        "flower", "reach Flower past its front", "monitor", "5555",
-        Access("outside", 'https "$monitor" 443 /flower/ "$front_user:$front_password"', FOUND), "listens on the host itself alone",
+        "flower", "reach Flower past its proxy", "monitor", "5555",
+        Access("outside", 'https "$monitor" 443 /flower/ "$proxy_user:$proxy_password"', FOUND), "listens on the host itself alone",
     ),
     closed(
         "redis_exporter", "have the exporter of Redis log in somewhere", "monitor", "9121",
         Access("monitoring", "http 127.0.0.1 9121 /metrics", FOUND), "listens on the host itself alone",
     ),
     closed(
-        "celery_exporter", "read the figures of Celery", "monitor", "9808",
+        "celery_exporter", "read the metrics of Celery", "monitor", "9808",
         Access("monitoring", "http 127.0.0.1 9808 /metrics", FOUND), "listens on the host itself alone",
     ),
     AttackCase(
-        "pages", "outside", "read the pages without a password", "password of the front",
+        "pages", "outside", "read the pages without a password", "password of the proxy",
         Access("outside", 'https "$monitor" 443 /prometheus/api/v1/query?query=up', NOT_LOGGED_IN), PAGE,
     ),
     AttackCase(
-        "pages_password", "outside", "read the pages with another password of the cluster", "password of the front",
-        Access("outside", 'https "$monitor" 443 / "$front_user:$node_password"', NOT_LOGGED_IN), PAGE,
+        "pages_password", "outside", "read the pages with another password of the cluster", "password of the proxy",
+        Access("outside", 'https "$monitor" 443 / "$proxy_user:$node_password"', NOT_LOGGED_IN), PAGE,
     ),
     AttackCase(
-        "quit", "outside", "stop Prometheus with the password of the pages", "front forbids it to everybody",
-        Access("outside", 'https "$monitor" 443 /prometheus/-/quit "$front_user:$front_password" POST', FORBIDDEN), PAGE,
+        "quit", "outside", "stop Prometheus with the password of the pages", "proxy forbids it to everybody",
+        Access("outside", 'https "$monitor" 443 /prometheus/-/quit "$proxy_user:$proxy_password" POST', FORBIDDEN), PAGE,
     ),
     AttackCase(
-        "old_tls", "outside", "have the front speak TLS 1.1", "TLS 1.2 and 1.3 only",
+        "old_tls", "outside", "have the proxy speak TLS 1.1", "TLS 1.2 and 1.3 only",
         Access("outside", 'certificate= ; tls_hello "$monitor" 443 -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS),
         Access("outside", 'certificate= ; tls_hello "$monitor" 443 -tls1_2', r"Protocol *: TLSv1\.2"),
     ),
@@ -201,7 +201,7 @@ ATTACK_CASES = [
     ),
     redis(
         "worker", "sensitive_send", "send a task to the sensitive workers", 'LPUSH "${other_prefix}attack_case" task', NO_RIGHT,
-        by=Access("sender", 'redis "$sender_user" "$sender_password" LPUSH "${other_prefix}attack_case" task', r"\+OK\s+:\d"),
+        by=Access("producer", 'redis "$producer_user" "$producer_password" LPUSH "${other_prefix}attack_case" task', r"\+OK\s+:\d"),
     ),
     redis("worker", "config", "change the configuration of Redis", "CONFIG SET maxmemory-policy allkeys-lru", NO_RIGHT, by=ADMIN),
     redis(
@@ -230,8 +230,8 @@ ATTACK_CASES = [
         Access("worker", 'sentinel "$client_user" "$client_password" SENTINEL MONITOR own "$worker" 6379 1', NO_RIGHT), SENTINEL_ADMIN,
     ),
     closed("plain", "speak with Redis without TLS", "master", "6379", PING, "no such port", position="worker"),
-    closed("mesh", "join the mesh of the Alertmanagers", "monitor", "9094", MESH, position="worker"),
-    closed("figures", "read the figures of a broker", "master", "9100", EXPORTED, position="worker"),
+    closed("alertmanagers", "join the cluster of the Alertmanagers", "monitor", "9094", ALERTMANAGER, position="worker"),
+    closed("metrics", "read the metrics of a broker", "master", "9100", EXPORTED, position="worker"),
     AttackCase(
         "old_tls", "worker", "have Redis speak TLS 1.1", "TLS 1.2 and 1.3 only",
         Access("worker", 'tls_hello "$master" "$redis_port" -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS), PING, "tls",
@@ -249,8 +249,8 @@ ATTACK_CASES = [
         by=Access("worker", 'head -c 1 "/etc/celery/$app/celeryconfig.py" >/dev/null && echo read', "read"),
     ),
     file(
-        "environment", "change the variables that the workers start with", 'echo >> "/etc/celery/$app/environment"', position="worker",
-        by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/environment"', r"^[2-9]"),
+        "environment", "change the variables that the workers start with", 'echo >> "/etc/celery/$app/env"', position="worker",
+        by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/env"', r"^[2-9]"),
     ),
     file(
         "unit", "write a unit that runs as root", "touch /etc/systemd/system/attack_case.service", position="worker",
@@ -267,7 +267,7 @@ ATTACK_CASES = [
     ),
     AttackCase(
         "login", "monitoring", "log in as the workers do with what its files hold", "password of each user",
-        Access("monitoring", '. "/etc/celery/$app/environment"; redis "$prod_user" "$MULTINODE_REDIS_PASSWORD" PING', WRONG), PING,
+        Access("monitoring", '. "/etc/celery/$app/env"; redis "$prod_user" "$MULTINODE_REDIS_PASSWORD" PING', WRONG), PING,
     ),
     redis(
         "monitoring", "arguments", "read slow commands with their arguments", "SLOWLOG GET", NO_RIGHT,
@@ -307,7 +307,7 @@ ATTACK_CASES = [
         Access("user", 'certificate= ; sentinel "$client_user" "$client_password" PING', NO_CERTIFICATE), MASTER, "tls",
     ),
     AttackCase(
-        "own_certificate", "user", "speak with Redis with a certificate of another CA", "certificate of the client",
+        "custom_certificate", "user", "speak with Redis with a certificate of another CA", "certificate of the client",
         Access("user", 'make_certificate && redis "$prod_user" "$prod_password" PING', UNKNOWN_CA), PING, "tls",
     ),
     file(
@@ -315,8 +315,8 @@ ATTACK_CASES = [
         by=Access("worker", 'openssl pkey -in "$tls_key" -noout && echo read', "read"), needs="tls",
     ),
     file(
-        "passwords", "read the passwords of the environment", 'cat "/etc/celery/$app/environment"',
-        by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/environment"', r"^[2-9]"),
+        "passwords", "read the passwords of the environment", 'cat "/etc/celery/$app/env"',
+        by=Access("worker", 'grep -c "^MULTINODE_" "/etc/celery/$app/env"', r"^[2-9]"),
     ),
     file(
         "process", "read the environment of a running worker", 'cat "/proc/$worker_process/environ"', measure="processes of another user",
@@ -348,12 +348,12 @@ ATTACK_CASES = [
         by=Access("worker_root", "test -w /etc/celery && echo writable", "writable"),
     ),
     AttackCase(
-        "figures", "user", "read the figures of its own host", "password of the exporter",
+        "metrics", "user", "read the metrics of its own host", "password of the exporter",
         Access("user", 'certificate= ; https "$worker" 9100 /metrics', NOT_LOGGED_IN), EXPORTED,
     ),
     file(
-        "notes", "read what each worker runs", "cat /var/lib/celery/pulse/* /var/lib/celery/drain",
-        by=Access("worker", "cat /var/lib/celery/pulse/* | grep -c .", r"^[1-9]"),
+        "heartbeats", "read what each worker runs", "cat /var/lib/celery/heartbeat/* /var/lib/celery/drain",
+        by=Access("worker", "cat /var/lib/celery/heartbeat/* | grep -c .", r"^[1-9]"),
     ),
     file(
         "command", "control the workers with the command that is installed there", '"celery-$app" inspect ping --timeout=3',

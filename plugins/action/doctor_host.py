@@ -44,14 +44,14 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": "", "expected": expected}
         before = time.time()
         try:
-            told = self._execute_module(module_name=MODULE, module_args={**given, **args}, task_vars=self._vars)
+            answer = self._execute_module(module_name=MODULE, module_args={**given, **args}, task_vars=self._vars)
         except AnsibleConnectionFailure as exc:
             return {**result, "status": "unreachable", "message": brief(exc)}
         after = time.time()
-        if "report" not in told:
-            message = str(told.get("msg") or told.get("module_stderr") or "it gave no report")
-            return {**result, "status": "unreachable" if told.get("unreachable") else "failed", "message": message.strip()[:500]}
-        report = told["report"]
+        if "report" not in answer:
+            message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no report")
+            return {**result, "status": "unreachable" if answer.get("unreachable") else "failed", "message": message.strip()[:500]}
+        report = answer["report"]
         late = max(before - report["time"], report["time"] - after, 0.0)
         result.update(report=report, clock_offset_seconds=round(late if report["time"] > after else -late, 1))
         # A host that is cut off together with an old master must not be the one that asks the workers.
@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
         found: dict[str, dict[str, t.Any]] = {}
         for role in plan.roles:
             restart = list(plan.value(f"{role}_restart_paths") or [])
-            for process in plan.value(f"{role}_processes") or []:
+            for process in plan.value(f"{role}_limited_units") or []:
                 unit, program = process.get("unit"), process.get("program")
                 definition = f"/etc/systemd/system/{unit}" if unit else f"/etc/supervisor/conf.d/{program}.conf"
                 found[unit or program] = {**process, "paths": [definition, *restart]}

@@ -66,13 +66,13 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _diff(args: dict[str, t.Any], changed_paths: list[str], before: dict[str, str]) -> list[dict[str, str]]:
-        """Describe each changed path; content is shown only where the module gave the former one."""
+        """Describe each changed path; content is shown only where the module gave the previous one."""
         after = {entry["path"]: entry["content"] for entry in args["files"]}
         diffs = []
         for path in changed_paths:
             if path in before:
-                former = base64.b64decode(before[path]).decode("utf-8", "replace")
-                diffs.append({"before_header": path, "after_header": path, "before": former, "after": after[path]})
+                previous = base64.b64decode(before[path]).decode("utf-8", "replace")
+                diffs.append({"before_header": path, "after_header": path, "before": previous, "after": after[path]})
             else:
                 diffs.append({"prepared": f"{path}: would differ\n" if path not in after else f"{path}: content or attributes differ, not shown\n"})
         return diffs

@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         """Apply, connect anew, confirm.
 
         :param task_vars: variables of the task.
-        :returns: what changed, or that the former rules are back.
+        :returns: what changed, or that the previous rules are back.
         """
         super().run(tmp, task_vars)
         unused_result, args = self.validate_argument_spec(SPEC)
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _lost(seconds: int, back: bool) -> dict[str, t.Any]:
         """Say what became of rules that were not confirmed."""
-        state = "the host has its former rules again" if back else "the host does not answer after the rollback either"
+        state = "the host has its previous rules again" if back else "the host does not answer after the rollback either"
         return {
             "failed": True,
             "rolled_back": back,

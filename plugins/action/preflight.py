@@ -30,7 +30,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Finding,
     Host,
     Inventory,
-    meant,
+    did_you_mean,
     merged,
     report,
     run_checks,
@@ -158,7 +158,7 @@ class ActionModule(ActionBase):
             key, _dot, rest = error.partition(". Supported parameters include:")
             known = [entry.strip() for entry in rest.strip(" .").split(",")]
             name = key.split(".")[-1]
-            error = f"{key} is not a key that the role knows{meant(name, known)}, it knows {', '.join(known)}"
+            error = f"{key} is not a key that the role knows{did_you_mean(name, known)}, it knows {', '.join(known)}"
         return Finding("argument_spec", " and ".join(dict.fromkeys(found)) or role, "", (host.name,), error.rstrip("."), remedy)
 
     @staticmethod

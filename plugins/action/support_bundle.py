@@ -36,18 +36,18 @@ class ActionModule(ActionBase):
         args["files"] = [*placed, *(args.get("files") or [])]
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": ""}
         try:
-            told = self._execute_module(module_name=MODULE, module_args={**args, "secrets": secrets}, task_vars=task_vars)
-            if "texts" not in told:
-                result.update(status="failed", message=redact(str(told.get("msg") or "it gave nothing"), secrets)[:500])
+            answer = self._execute_module(module_name=MODULE, module_args={**args, "secrets": secrets}, task_vars=task_vars)
+            if "texts" not in answer:
+                result.update(status="failed", message=redact(str(answer.get("msg") or "it gave nothing"), secrets)[:500])
         except AnsibleConnectionFailure as exc:
-            told = {}
+            answer = {}
             result.update(status="unreachable", message=brief(exc))
-        found = dict(told.get("texts") or {}) or {"status.txt": f"{result['status']}: {result['message']}\n"}
+        found = dict(answer.get("texts") or {}) or {"status.txt": f"{result['status']}: {result['message']}\n"}
         if unknown:
             found["unknown.txt"] = "".join(f"{name}: {reason}\n" for name, reason in unknown.items())
         for name, text in found.items():
             self._write(os.path.join(args["directory"], host, name), redact(text, secrets, name))
-        return {**result, "files": len(told.get("texts") or {})}
+        return {**result, "files": len(answer.get("texts") or {})}
 
     def _placed(self, host: str, role_files: RoleFiles, task_vars: dict[str, t.Any]) -> tuple[list[str], dict[str, str]]:
         """Return the files that the playbooks place on the host, and what the inventory does not let know."""

@@ -10,15 +10,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.plugin_utils.tls import (
     CRYPTOGRAPHY_ERROR,
-    Authority,
+    CertificateAuthority,
     TlsError,
-    check_own,
+    check_custom,
     expiry,
     issue,
     load_certificates,
     reason_due,
 )
-from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory import AuthorityDirectory
+from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory import CaDirectory
 
 MODULE = "multinode.celery.tls_files"
 SPEC = {
@@ -30,9 +30,9 @@ SPEC = {
     "names": {"type": "list", "elements": "str", "required": True},
     "days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
-    "own_certificate": {"type": "str", "default": ""},
-    "own_key": {"type": "str", "default": "", "no_log": True},
-    "own_ca": {"type": "str", "default": ""},
+    "custom_certificate": {"type": "str", "default": ""},
+    "custom_key": {"type": "str", "default": "", "no_log": True},
+    "custom_ca": {"type": "str", "default": ""},
     "ca_path": {"type": "path", "required": True},
     "certificate_path": {"type": "path", "required": True},
     "key_path": {"type": "path", "required": True},
@@ -59,67 +59,67 @@ class ActionModule(ActionBase):
         if CRYPTOGRAPHY_ERROR:
             raise AnsibleActionFail(f"the Python package cryptography is missing on the controller: {CRYPTOGRAPHY_ERROR}")
         try:
-            return self._own(args, task_vars) if args["own_certificate"] else self._issued(args, task_vars)
+            return self._custom(args, task_vars) if args["custom_certificate"] else self._issued(args, task_vars)
         except TlsError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         except OSError as exc:
             raise AnsibleActionFail(f"{exc.filename} cannot be used: {exc.strerror}") from exc
 
-    def _own(self, args: dict[str, t.Any], task_vars: t.Any) -> dict[str, t.Any]:
+    def _custom(self, args: dict[str, t.Any], task_vars: t.Any) -> dict[str, t.Any]:
         """Put the user's own files in place."""
-        if not args["own_key"] or not args["own_ca"]:
-            raise TlsError("tls_own_certificate is set: set tls_own_key and tls_own_ca too")
-        found = check_own(args["own_certificate"], args["own_key"], args["own_ca"], args["names"])
+        if not args["custom_key"] or not args["custom_ca"]:
+            raise TlsError("tls_custom_certificate is set: set tls_custom_key and tls_custom_ca too")
+        found = check_custom(args["custom_certificate"], args["custom_key"], args["custom_ca"], args["names"])
         if found:
             raise TlsError("; ".join(f"{fault.variable} {fault.problem}: {fault.remedy}" for fault in found))
-        texts = {"certificate": args["own_certificate"].strip() + "\n", "key": args["own_key"].strip() + "\n"}
-        result = self._on_the_host(args, args["own_ca"].strip() + "\n", task_vars, replace_ca=args["ca_replace"], **texts)
+        texts = {"certificate": args["custom_certificate"].strip() + "\n", "key": args["custom_key"].strip() + "\n"}
+        result = self._on_the_host(args, args["custom_ca"].strip() + "\n", task_vars, replace_ca=args["ca_replace"], **texts)
         if result.get("foreign"):
             raise TlsError(
-                "the host trusts other CAs than those of tls_own_ca: change over in three runs, as docs/tls.md says, "
-                "or set tls_ca_replace to true for one run, which parts this host from all that trust the former CA"
+                "the host trusts other CAs than those of tls_custom_ca: change over in three runs, as docs/tls.md says, "
+                "or set tls_ca_replace to true for one run, which parts this host from all that trust the previous CA"
             )
         changed = args["certificate_path"] in result.get("changed_paths", ())
-        return self._told(result, "the certificate that you gave is another one" if changed else "")
+        return self._answer(result, "the certificate that you gave is another one" if changed else "")
 
     def _issued(self, args: dict[str, t.Any], task_vars: t.Any) -> dict[str, t.Any]:
         """Let the CA of the cluster issue what the host lacks."""
         path = self._loader.path_dwim(args["ca_directory"])
-        directory = AuthorityDirectory(path, args["ca_name"], args["ca_days"], args["ca_passphrase"])
+        directory = CaDirectory(path, args["ca_name"], args["ca_days"], args["ca_passphrase"])
         if self._task.check_mode and not directory.exists():
             return {"changed": True, "reason": f"a CA would be made in {path}", "changed_paths": []}
         with directory.locked():
             directory.make()
-            bundle, authority = directory.bundle(), directory.signing()
-        if args["own_ca"].strip():
-            load_certificates(args["own_ca"], "tls_own_ca")
-            bundle += args["own_ca"].strip() + "\n"
+            bundle, ca = directory.bundle(), directory.signing()
+        if args["custom_ca"].strip():
+            load_certificates(args["custom_ca"], "tls_custom_ca")
+            bundle += args["custom_ca"].strip() + "\n"
         present = self._on_the_host(args, bundle, task_vars, replace_ca=args["ca_replace"])
         if present.get("failed"):
             return present
         if present["foreign"]:
             raise TlsError(
                 f"the host trusts other CAs than that of {path}: bring the right directory back (tls_ca_directory), "
-                "or set tls_ca_replace to true for one run, which parts this host from all that trust the former CA"
+                "or set tls_ca_replace to true for one run, which parts this host from all that trust the previous CA"
             )
-        reason = self._reason(args, present, authority)
+        reason = self._reason(args, present, ca)
         if not reason or self._task.check_mode:
-            return self._told(present, reason, changed=bool(reason))
+            return self._answer(present, reason, changed=bool(reason))
         pending = present["pending_public_key"]
         if not pending:
             asked = self._on_the_host(args, bundle, task_vars, replace_ca=args["ca_replace"], new_key=True)
             if asked.get("failed"):
                 return asked
             pending = asked["pending_public_key"]
-        certificate = issue(authority, pending, args["names"], args["days"])
+        certificate = issue(ca, pending, args["names"], args["days"])
         result = self._on_the_host(args, bundle, task_vars, replace_ca=args["ca_replace"], certificate=certificate)
         result["changed_paths"] = sorted({*present["changed_paths"], *result.get("changed_paths", ())})
-        return self._told(result, reason, changed=True)
+        return self._answer(result, reason, changed=True)
 
     @staticmethod
-    def _reason(args: dict[str, t.Any], present: dict[str, t.Any], authority: Authority) -> str:
+    def _reason(args: dict[str, t.Any], present: dict[str, t.Any], ca: CertificateAuthority) -> str:
         return reason_due(
-            present["certificate"], present["public_key"], authority.certificate, args["names"], args["renew_before_days"], args["days"]
+            present["certificate"], present["public_key"], ca.certificate, args["names"], args["renew_before_days"], args["days"]
         )
 
     def _on_the_host(self, args: dict[str, t.Any], bundle: str, task_vars: t.Any, **more: t.Any) -> dict[str, t.Any]:
@@ -128,7 +128,7 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name=MODULE, module_args=module_args, task_vars=task_vars)
 
     @staticmethod
-    def _told(result: dict[str, t.Any], reason: str, changed: bool = False) -> dict[str, t.Any]:
+    def _answer(result: dict[str, t.Any], reason: str, changed: bool = False) -> dict[str, t.Any]:
         """The result without what only the controller needs."""
         if result.get("failed"):
             return result

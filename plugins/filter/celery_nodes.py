@@ -13,7 +13,7 @@ version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)
 description:
-  - Merges each pool with the defaults, expands its processes into nodes, resolves the concurrency C(auto),
+  - Merges each pool with the defaults, expands its instances into nodes, resolves the concurrency C(auto),
     validates the result and builds the arguments of C(celery worker).
   - Every consumer (units, supervisor programs, preflight, verification) uses this list, so that they cannot differ.
 positional: host, cores, defaults
@@ -41,7 +41,7 @@ options:
       - Pools that the host does not have are passed over, so that one value serves hosts with different pools.
     type: dict
     default: {}
-  greenlets:
+  greenlet_concurrency:
     description: Concurrency C(auto) of gevent and eventlet pools.
     type: int
     default: 100
@@ -76,7 +76,7 @@ RETURN = r"""
 _value:
   description:
     - One dictionary for each node, in the order of the pools.
-    - It holds what is listed here, and every key of its pool but C(name) and C(processes), as in C(celery_worker_pools), with the
+    - It holds what is listed here, and every key of its pool but C(name) and C(instances), as in C(celery_worker_pools), with the
       defaults and overrides; a number that is not set is 0.
   type: list
   elements: dict

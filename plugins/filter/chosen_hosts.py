@@ -68,9 +68,9 @@ def chosen_hosts(names: t.Any, groups: t.Mapping[str, t.Sequence[str]], variable
         hosts = [word] if word in groups.get("all", []) else groups.get(word)
         if hosts is None:
             raise AnsibleFilterError(f"{variable}: {word} is neither a host nor a group of the inventory; {known}")
-        strangers = [host for host in hosts if host not in allowed]
-        if strangers or not hosts:
-            raise AnsibleFilterError(f"{variable}: {', '.join(strangers) or word + ' (without hosts)'} is not of these groups; {known}")
+        unlisted = [host for host in hosts if host not in allowed]
+        if unlisted or not hosts:
+            raise AnsibleFilterError(f"{variable}: {', '.join(unlisted) or word + ' (without hosts)'} is not of these groups; {known}")
         chosen.update(hosts)
     return [host for host in allowed if host in chosen]
 

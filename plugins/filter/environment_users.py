@@ -13,7 +13,7 @@ version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)
 description:
-  - An environment has a C(user) for its programs. It may name a C(monitoring_user) for the exporters and Flower, and a C(sender_user)
+  - An environment has a C(user) for its programs. It may name a C(monitoring_user) for the exporters and Flower, and a C(producer_user)
     for programs that only send tasks to it.
   - Reads C(<kind>_user), C(<kind>_password) and C(<kind>_previous_password) of each, for the programs without the kind.
 options:
@@ -37,10 +37,10 @@ _value:
   elements: dict
   contains:
     kind:
-      description: What the user is for, C(programs), C(monitoring) or C(sender).
+      description: What the user is for, C(programs), C(monitoring) or C(producer).
       type: str
     key:
-      description: Key of the environment under which the name stands, for example C(sender_user).
+      description: Key of the environment under which the name stands, for example C(producer_user).
       type: str
     user:
       description: Name of the user.
@@ -66,7 +66,7 @@ import collections.abc as c
 import typing as t
 
 # The keys of a kind begin with its name, those of the programs with nothing.
-KINDS = {"programs": "", "monitoring": "monitoring_", "sender": "sender_"}
+KINDS = {"programs": "", "monitoring": "monitoring_", "producer": "producer_"}
 
 
 def environment_users(environments: c.Iterable[c.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:

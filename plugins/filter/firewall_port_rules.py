@@ -87,7 +87,7 @@ import socket
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.multinode.celery.plugins.filter.broker_nodes import plain
+from ansible_collections.multinode.celery.plugins.filter.host_addresses import plain
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 STATED = ("firewall_address", "cluster_address")

@@ -61,7 +61,7 @@ import collections.abc as c
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.multinode.celery.plugins.filter.broker_nodes import broker_nodes
+from ansible_collections.multinode.celery.plugins.filter.host_addresses import host_addresses
 
 
 def group_of(host: str, groups: t.Mapping[str, c.Sequence[str]], wanted: c.Iterable[str]) -> str:
@@ -87,7 +87,7 @@ def monitoring_targets(groups: t.Any, hostvars: t.Any, jobs: t.Any) -> dict[str,
             raise AnsibleFilterError(f"multinode.celery.monitoring_targets: the job {job} lacks {' and '.join(sorted(missing))}")
         hosts = list(dict.fromkeys(host for group in wanted["groups"] for host in members.get(group, ())))
         fresh = [host for host in hosts if host not in addresses]
-        addresses.update((node["host"], node["address"]) for node in broker_nodes(fresh, hostvars))
+        addresses.update((node["host"], node["address"]) for node in host_addresses(fresh, hostvars))
         found[str(job)] = [
             {
                 "targets": [f"{wanted.get('scheme', '')}{addresses[host]}:{wanted['port']}"],

@@ -74,9 +74,9 @@ def quote_word(word: t.Any, manager: str) -> str:
     raise AnsibleFilterError(f"service_command: unknown manager {manager!r}, choose systemd or supervisor")
 
 
-def service_command(words: t.Sequence[t.Any], manager: str) -> str:
+def service_command(argv: t.Sequence[t.Any], manager: str) -> str:
     """Filter entry point."""
-    return " ".join(quote_word(word, manager) for word in words)
+    return " ".join(quote_word(word, manager) for word in argv)
 
 
 class FilterModule:

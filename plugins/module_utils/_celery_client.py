@@ -43,14 +43,14 @@ def ask(module: AnsibleModule, action: str, seconds: float, release: str = "curr
     python = f"{directory}/venv/bin/python"
     if not os.path.exists(python):
         raise ClientError(f"{python} does not exist: deploy the application first, or set app_name and app_root")
-    words = ["timeout", f"{seconds + START_SECONDS:g}"]
+    argv = ["timeout", f"{seconds + START_SECONDS:g}"]
     if os.geteuid() == 0:
-        words += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--init-groups"]
+        argv += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--init-groups"]
     # -P: nothing is imported from the current directory.
-    words += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
+    argv += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
     config = f"{CONFIGURATION}/{params['app_name']}"
     question = json.dumps({"action": action, "config": config, "source": f"{directory}/src", **request})
-    code, out, err = module.run_command(words, data=question, cwd="/", expand_user_and_vars=False)
+    code, out, err = module.run_command(argv, data=question, cwd="/", expand_user_and_vars=False)
     if code:
         raise ClientError(redact(f"{python} ended with {code}: {err.strip()[-2000:]}"))
     return json.loads(out.splitlines()[-1])

@@ -68,13 +68,13 @@ class Manager(abc.ABC):
         self.prefix = prefix
         self.stop_timeout = stop_timeout + MARGIN_SECONDS
 
-    def run(self, words: t.Sequence[str], timeout: float, check: bool = True) -> str:
+    def run(self, argv: t.Sequence[str], timeout: float, check: bool = True) -> str:
         """Run a command and return what it printed."""
-        code, out, err = self.run_command(["timeout", f"{timeout:g}", *words], expand_user_and_vars=False)
+        code, out, err = self.run_command(["timeout", f"{timeout:g}", *argv], expand_user_and_vars=False)
         if code == TIMED_OUT:
-            raise ManagerError(f"{' '.join(words[:2])} did not end within {timeout:g} s")
+            raise ManagerError(f"{' '.join(argv[:2])} did not end within {timeout:g} s")
         if check and code:
-            raise ManagerError(f"{' '.join(words)}: {(err or out).strip()}")
+            raise ManagerError(f"{' '.join(argv)}: {(err or out).strip()}")
         return out
 
     def definition(self, name: str) -> str:

@@ -16,7 +16,7 @@ from ansible_collections.multinode.celery.plugins.module_utils._redaction import
 
 READY_MARK = b" ready."
 # Without a line in the log (a level above INFO) a node that lives this long has got past its imports.
-SILENT_SECONDS = 8
+QUIET_SECONDS = 8
 LOOK_SECONDS = 0.4
 # One failure may be a race with another program; several in a row are not.
 FAILED_LOOKS = 5
@@ -73,9 +73,9 @@ def wait_until_ready(manager: Manager, nodes: Nodes, offsets: t.Mapping[str, int
         for name in sorted(waiting):
             process, failing = states.get(name, State(None, False))
             if process:
-                silent = nodes[name].get("log_level", "INFO") not in ("INFO", "DEBUG")
+                quiet = nodes[name].get("log_level", "INFO") not in ("INFO", "DEBUG")
                 alive = time.time() - (started_at(process) or time.time())
-                if is_ready(nodes[name]["log_file"], offsets[name]) or (silent and alive >= SILENT_SECONDS):
+                if is_ready(nodes[name]["log_file"], offsets[name]) or (quiet and alive >= QUIET_SECONDS):
                     waiting.discard(name)
                     continue
             failures[name] += failing
@@ -89,7 +89,7 @@ def wait_until_ready(manager: Manager, nodes: Nodes, offsets: t.Mapping[str, int
     return failed
 
 
-def last_words(manager: Manager, nodes: Nodes, failed: t.Mapping[str, str]) -> str:
+def last_log_lines(manager: Manager, nodes: Nodes, failed: t.Mapping[str, str]) -> str:
     """Return why nodes did not come up, with the last lines that they wrote."""
     return "\n".join(
         f"node {name} {reason}; its last log lines:\n"

@@ -80,7 +80,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     begin = time.monotonic()
     deadline = begin + request["timeout_seconds"]
     answered: dict[tuple[str, str], float] = {}
-    strangers: dict[tuple[str, str], float] = {}
+    unexpected: dict[tuple[str, str], float] = {}
     flying: dict[str, tuple[str, float, t.Any]] = {}
     failures: list[str] = []
     sent = 0
@@ -109,7 +109,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
                 continue
             key = (queue, meta["result"])
             known = meta["result"] in expected[queue]
-            (answered if known else strangers).setdefault(key, round(time.monotonic() - since, 3))
+            (answered if known else unexpected).setdefault(key, round(time.monotonic() - since, 3))
         if collected and not flying:
             next_round = time.monotonic()
         elif flying:
@@ -121,7 +121,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     ]
     rows += [
         {"queue": queue, "node": node, "host": node.partition("@")[2], "seconds": seconds, "ok": False}
-        for (queue, node), seconds in strangers.items()
+        for (queue, node), seconds in unexpected.items()
     ]
     return {"rows": rows, "sent": sent, "failures": failures, "seconds": round(time.monotonic() - begin, 2)}
 
@@ -190,7 +190,7 @@ def count_task(tasks: dict[str, int], message: t.Any) -> None:
 def read_list(client: t.Any, key: str, length: int, limit: int) -> t.Iterator[t.Any]:
     """Yield the messages of a list that will be taken first, at most so many."""
     for begin in range(0, min(length, limit), CHUNK):
-        # Senders add on the left, workers take from the right.
+        # Producers add on the left, workers take from the right.
         end = min(begin + CHUNK, limit)
         for raw in client.lrange(key, -end, -begin - 1):
             yield json.loads(raw)
@@ -215,13 +215,13 @@ def queue_report(client: t.Any, keys: dict[int, str], limit: int, now: float) ->
 
 def unacked_report(client: t.Any, key: str, index: str, limit: int, now: float) -> tuple[dict[str, t.Any], dict[str, dict[str, int]]]:
     """Describe the messages that workers hold, in all and as task names by routing key."""
-    report: dict[str, t.Any] = {"count": client.hlen(key), "tasks": {}, "oldest_seconds": None, "held_seconds": None, "scanned": 0}
+    report: dict[str, t.Any] = {"count": client.hlen(key), "tasks": {}, "oldest_seconds": None, "unacked_seconds": None, "scanned": 0}
     by_queue: dict[str, dict[str, int]] = {}
     ages = []
     for begin in range(0, min(report["count"], limit), CHUNK):
         tags = client.zrange(index, begin, min(begin + CHUNK, limit) - 1, withscores=True)
         if begin == 0 and tags:
-            report["held_seconds"] = round(max(0.0, now - tags[0][1]), 1)
+            report["unacked_seconds"] = round(max(0.0, now - tags[0][1]), 1)
         # A message that was acknowledged meanwhile is gone.
         for raw in filter(None, client.hmget(key, [tag for tag, _since in tags]) if tags else ()):
             message, _exchange, routing_key = json.loads(raw)[:3]
@@ -286,12 +286,12 @@ def trial(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Run a worker of the release that consumes a queue of its own, and have it execute a canary."""
     queue = f"multinode.trial.{request['host']}"
     node = f"{queue}@{request['host']}"
-    words = ["worker", f"--hostname={node}", f"--queues={queue}", "--concurrency=1", "--loglevel=INFO"]
-    words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    argv = ["worker", f"--hostname={node}", f"--queues={queue}", "--concurrency=1", "--loglevel=INFO"]
+    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     environment = {**os.environ, "PYTHONPATH": f"{request['config']}:{request['source']}"}
     begin = time.monotonic()
     with tempfile.TemporaryFile() as output:
-        command = [sys.executable, "-P", "-m", "celery", "-A", request["module_name"], *words]
+        command = [sys.executable, "-P", "-m", "celery", "-A", request["module_name"], *argv]
         process = start(command, environment, output.fileno())
         ended = False
         error = ""
@@ -317,8 +317,8 @@ def trial(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
                 stop(process)
             forget_queue(app, queue, node)
         output.seek(max(0, output.seek(0, os.SEEK_END) - LAST_WORDS))
-        words_said = output.read().decode("utf-8", "replace")
-    return {"ok": not error, "error": error, "output": words_said if error else "", "seconds": round(time.monotonic() - begin, 2)}
+        printed = output.read().decode("utf-8", "replace")
+    return {"ok": not error, "error": error, "output": printed if error else "", "seconds": round(time.monotonic() - begin, 2)}
 
 
 def start(command: list[str], environment: dict[str, str], output: int) -> int:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel and log files tell about processes.
 
-The watchdog has a copy of this file beside it; C(multinode_pulse.py), which is part of the application, reads C(/proc) itself.
+The watchdog has a copy of this file beside it; C(multinode_heartbeat.py), which is part of the application, reads C(/proc) itself.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ PATTERNS: tuple[tuple[t.Pattern[str], str], ...] = (
 )
 ACL_PASSWORD = re.compile(r"(?<=\s)([#>])\S+")
 # Files that hold nothing but secrets; their names stay, each value goes.
-VALUES_ONLY = re.compile(r"(?:^|/)(?:environment|[^/]*\.(?:secret|env)|[^/]*passw(?:or)?d[^/]*|secrets/[^/]*)$")
+VALUES_ONLY = re.compile(r"(?:^|/)(?:env|[^/]*\.(?:secret|env)|[^/]*passw(?:or)?d[^/]*|secrets/[^/]*)$")
 
 
 def variants(secret: str) -> set[str]:

@@ -66,7 +66,7 @@ class RedisClient:
         self._reader = self._socket.makefile("rb")
 
     def _secured(self, tls: t.Mapping[str, str]) -> ssl.SSLSocket:
-        """Speak TLS on the connection, with a server whose certificate is for the address that was dialled."""
+        """Speak TLS on the connection, with a server whose certificate is for the address that it connects to."""
         try:
             return client_context(tls).wrap_socket(self._socket, server_hostname=self.host)
         except OSError as exc:

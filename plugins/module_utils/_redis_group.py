@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_handover as handover
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
@@ -21,7 +21,7 @@ PREFERRED = 1
 
 @dataclasses.dataclass
 class Moved:
-    """A handover that was done."""
+    """A switchover that was done."""
 
     address: str
     seconds: float
@@ -54,7 +54,7 @@ class Group:
 
     def missing(self) -> str:
         """Return what is missing for every server to be in step."""
-        return "; ".join(handover.missing(*self.survey(), self.redis.port))
+        return "; ".join(switchover.missing(*self.survey(), self.redis.port))
 
     def watched(self) -> bool:
         """Tell whether any Sentinel watches this group; before the first one does there is nobody to hand over to."""
@@ -65,7 +65,7 @@ class Group:
         return next(node["address"] for node in self.redis.nodes if node["host"] == host)
 
     def host(self, address: str) -> str:
-        """Return the host that has an address, or the address of a stranger."""
+        """Return the host that has an address, or the address of an unlisted host."""
         return next((node["host"] for node in self.redis.nodes if node["address"] == address), address)
 
     def open(self, address: str) -> rc.RedisClient:
@@ -82,7 +82,7 @@ class Group:
                 error = exc
         raise error or rc.Unavailable(rc.ERROR, "no Sentinel is known")
 
-    def hand_over(self, own: str, pause: float, wanted: str = "") -> Moved | None:
+    def switch_over(self, own: str, pause: float, wanted: str = "") -> Moved | None:
         """Make another node the master if the one at C(own) is; return what was done, or nothing where it is a replica.
 
         :param wanted: address of the replica that must be chosen; any of them when it is empty.
@@ -97,7 +97,7 @@ class Group:
             if wanted:
                 stack.enter_context(self._preferred(sentinel, wanted))
             begin = time.monotonic()
-            address = handover.hand_over(master, replicas, sentinel, lambda: self.survey(1.0)[0], own, self.name, pause)
+            address = switchover.switch_over(master, replicas, sentinel, lambda: self.survey(1.0)[0], own, self.name, pause)
             seconds = round(time.monotonic() - begin, 2)
             return Moved(address.rsplit(":", 1)[0], seconds, int(info["master_repl_offset"]))
 
@@ -110,7 +110,7 @@ class Group:
         try:
             missing = wait_for(lambda: not_preferred(sentinel.command("SENTINEL", "REPLICAS", self.name), wanted), PRIORITY_KNOWN_SECONDS)
             if missing:
-                raise handover.HandoverError(missing)
+                raise switchover.SwitchoverError(missing)
             yield
         finally:
             # A promotion disconnects every client of the new master.

@@ -171,8 +171,8 @@ def decide(sentinels: list[SentinelView], redises: list[RedisView], port: int, n
     rest = [view for view in sentinels if view.status != OK]
     if votes == len(answers) and all(view.status in (rc.REFUSED, UNKNOWN_NAME) for view in rest) and survey_result.address == address:
         return survey_result
-    said = ", ".join(f"{view.host} says {view.master or view.status}" for view in sentinels)
-    return Decision("wait", message=f"No majority of the Sentinels agrees on the master of {name}: {said}")
+    claims = ", ".join(f"{view.host} says {view.master or view.status}" for view in sentinels)
+    return Decision("wait", message=f"No majority of the Sentinels agrees on the master of {name}: {claims}")
 
 
 def _confirmed(address: str, answers: list[SentinelView], redises: list[RedisView], port: int, name: str) -> Decision:
@@ -199,41 +199,41 @@ def _confirmed(address: str, answers: list[SentinelView], redises: list[RedisVie
 def _by_replication(redises: list[RedisView], port: int) -> Decision:
     """Find the master from the replication alone, where no Sentinel knows it."""
     answering = [view for view in redises if view.status == OK]
-    silent = [view for view in redises if view.status not in (OK, rc.REFUSED)]
+    unreachable = [view for view in redises if view.status not in (OK, rc.REFUSED)]
     masters = [view for view in answering if view.role == "master"]
     if not answering:
-        if silent:
-            said = "; ".join(view.message for view in silent)
+        if unreachable:
+            claims = "; ".join(view.message for view in unreachable)
             return Decision(
                 "wait",
-                message=f"No broker answers, and some could not be reached at all, so it is not known whether data exists: {said}. "
+                message=f"No broker answers, and some could not be reached at all, so it is not known whether data exists: {claims}. "
                 "A first deployment needs every broker to be reachable",
             )
         return Decision("none")
     with_data = [view for view in masters if view.has_data]
     if len(with_data) > 1:
-        said = ", ".join(f"{view.host} ({view.address}, offset {view.offset})" for view in with_data)
+        claims = ", ".join(f"{view.host} ({view.address}, offset {view.offset})" for view in with_data)
         return Decision(
             "fail",
-            message=f"Several brokers are masters with data and no majority of the Sentinels names one: {said}. "
+            message=f"Several brokers are masters with data and no majority of the Sentinels names one: {claims}. "
             "Decide which to keep, stop Redis on the others, empty their data directories, and run again",
         )
     chosen = with_data or masters
     if chosen:
-        return _sure(f"{chosen[0].address}:{port}", chosen[0].host, answering, silent, redises)
+        return _sure(f"{chosen[0].address}:{port}", chosen[0].host, answering, unreachable, redises)
     address, votes = winner(view.master for view in answering)
     node = next((view for view in redises if f"{view.address}:{port}" == address), None)
     if votes == len(answering) and node is not None:
-        return _sure(address, node.host, answering, silent, redises)
+        return _sure(address, node.host, answering, unreachable, redises)
     return Decision("wait", message="The brokers are replicas of a master that is not among them: " + ", ".join(f"{v.host} of {v.master}" for v in answering))
 
 
-def _sure(address: str, host: str, answering: list[RedisView], silent: list[RedisView], redises: list[RedisView]) -> Decision:
+def _sure(address: str, host: str, answering: list[RedisView], unreachable: list[RedisView], redises: list[RedisView]) -> Decision:
     """Accept a master found by replication only where no unreachable broker could be another one."""
     followers = sum(address in (f"{view.address}:{address.rsplit(':', 1)[1]}", view.master) for view in answering)
-    if silent and followers < majority(len(redises)):
-        said = "; ".join(view.message for view in silent)
-        return Decision("wait", message=f"{host} ({address}) acts as master without Sentinels, and other brokers cannot be reached: {said}")
+    if unreachable and followers < majority(len(redises)):
+        claims = "; ".join(view.message for view in unreachable)
+        return Decision("wait", message=f"{host} ({address}) acts as master without Sentinels, and other brokers cannot be reached: {claims}")
     return Decision("found", address, "replication")
 
 
@@ -250,10 +250,10 @@ def decide_from_state(states: dict[str, str | None], nodes: list[dict[str, str]]
     masters |= {":".join(value.split()[-2:]) for value in held.values() if value}
     if len(masters) == 1 and masters <= set(addresses.values()):
         return Decision("found", masters.pop(), "state")
-    said = ", ".join(f"{host}: {'replica of ' + value if value else 'master'}" for host, value in sorted(held.items()))
+    claims = ", ".join(f"{host}: {'replica of ' + value if value else 'master'}" for host, value in sorted(held.items()))
     return Decision(
         "fail",
-        message=f"Nothing answers, and the state files do not agree on one master of this inventory ({said}). "
+        message=f"Nothing answers, and the state files do not agree on one master of this inventory ({claims}). "
         "Start redis-broker.service and redis-broker-sentinel.service on these hosts, let the Sentinels agree, and run again",
     )
 
@@ -261,12 +261,12 @@ def decide_from_state(states: dict[str, str | None], nodes: list[dict[str, str]]
 def other_way(redis: Service, sentinel: Service, views: t.Sequence[SentinelView | RedisView], timeout: float) -> list[str]:
     """Return the hosts without an answer on which servers run that do with TLS what is asked without, or the other way round."""
     wanted = bool(redis.tls)
-    silent = {view.address: view.host for view in views if view.status not in (OK, rc.DENIED, UNKNOWN_NAME)}
+    unreachable = {view.address: view.host for view in views if view.status not in (OK, rc.DENIED, UNKNOWN_NAME)}
     ports = {sentinel.port, redis.port, PLAIN_PORT if wanted else TLS_PORT}
-    places = [(address, port) for address in silent for port in sorted(ports)]
+    places = [(address, port) for address in unreachable for port in sorted(ports)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(32, len(places)))) as pool:
         found = pool.map(lambda place: rc.speaks(*place, with_tls=not wanted, timeout=timeout), places)
-        return sorted({silent[place[0]] for place, speaks in zip(places, found) if speaks})
+        return sorted({unreachable[place[0]] for place, speaks in zip(places, found) if speaks})
 
 
 def other_way_message(hosts: t.Sequence[str], wanted: bool) -> str:

@@ -123,7 +123,7 @@ from ansible_collections.multinode.celery.plugins.module_utils._celery_drain imp
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import (
     defined_node,
-    last_words,
+    last_log_lines,
     log_sizes,
     wait_until_ready,
 )
@@ -154,9 +154,9 @@ def write_marker(module: AnsibleModule, path: str, text: str) -> None:
     module.atomic_move(part, path)
 
 
-def systemctl(module: AnsibleModule, *words: str) -> str:
+def systemctl(module: AnsibleModule, *argv: str) -> str:
     """Run systemctl and return what it says."""
-    command = ["timeout", str(UNIT_SECONDS), "systemctl", *words]
+    command = ["timeout", str(UNIT_SECONDS), "systemctl", *argv]
     return module.run_command(command, expand_user_and_vars=False)[1]
 
 
@@ -223,7 +223,7 @@ def activate(module: AnsibleModule, managers: t.Sequence[Manager]) -> dict[str, 
             manager.start([name for name in nodes if name not in manager.processes()])
         failed = wait_until_ready(manager, nodes, offsets, params["start_timeout_seconds"])
         if failed:
-            module.fail_json(msg=last_words(manager, nodes, failed), failed_nodes=sorted(failed))
+            module.fail_json(msg=last_log_lines(manager, nodes, failed), failed_nodes=sorted(failed))
     for unit in units:
         systemctl(module, "start", unit)
     return result

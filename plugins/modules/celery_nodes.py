@@ -116,7 +116,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils._celery_drain import ARGUMENTS, Drain, leavers, service_managers, table
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError
-from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import last_words, log_sizes, wait_until_ready
+from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import last_log_lines, log_sizes, wait_until_ready
 from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
@@ -161,7 +161,7 @@ def ready_or_fail(
     """Wait until nodes are ready, and fail with the last words of those that do not come up."""
     failed = wait_until_ready(manager, nodes, offsets, module.params["start_timeout_seconds"])
     if failed:
-        module.fail_json(msg=last_words(manager, nodes, failed), failed_nodes=sorted(failed))
+        module.fail_json(msg=last_log_lines(manager, nodes, failed), failed_nodes=sorted(failed))
 
 
 def apply(

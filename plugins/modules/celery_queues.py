@@ -95,7 +95,7 @@ unacked:
     oldest_seconds:
       description: Age of the oldest message that says when it was sent, in seconds.
       type: float
-    held_seconds:
+    unacked_seconds:
       description: How long a worker has held the message that was delivered first, in seconds.
       type: float
     scanned:

@@ -146,9 +146,9 @@ from ansible_collections.multinode.celery.plugins.module_utils._limits import ce
 COMMAND_SECONDS = 10
 
 
-def command(module: AnsibleModule, words: list[str]) -> str:
+def command(module: AnsibleModule, argv: list[str]) -> str:
     """Run a command that reads, within its time; a service manager that hangs is no reason to hang too."""
-    _code, out, _err = module.run_command(["timeout", str(COMMAND_SECONDS), *words], expand_user_and_vars=False)
+    _code, out, _err = module.run_command(["timeout", str(COMMAND_SECONDS), *argv], expand_user_and_vars=False)
     return out
 
 
@@ -173,11 +173,11 @@ def services(module: AnsibleModule, wanted: list[dict[str, t.Any]]) -> list[dict
                 "pid": int(unit.get("MainPID") or 0),
             }
         else:
-            words = programs.get(entry["program"], [])
-            running = words[:1] == ["RUNNING"]
+            argv = programs.get(entry["program"], [])
+            running = argv[:1] == ["RUNNING"]
             state = {
-                "known": bool(words), "active": "active" if running else "inactive", "detail": " ".join(words[:1]).lower(),
-                "oneshot": False, "enabled": True, "pid": int(words[2].rstrip(",")) if running else 0,
+                "known": bool(argv), "active": "active" if running else "inactive", "detail": " ".join(argv[:1]).lower(),
+                "oneshot": False, "enabled": True, "pid": int(argv[2].rstrip(",")) if running else 0,
             }  # fmt: skip
         state["process"] = dh.process(state["pid"], entry["paths"]) if state["pid"] else None
         found.append({"name": entry["unit"] or entry["program"], "wanted_nofile": entry["nofile"], **state})

@@ -67,7 +67,7 @@ armed:
   returned: success
   type: bool
 rolled_back:
-  description: Whether the host has its former rules again, because the new ones cut off the controller.
+  description: Whether the host has its previous rules again, because the new ones cut off the controller.
   returned: when the rules could not be kept
   type: bool
 """
@@ -93,7 +93,7 @@ class Table(NftTable):
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module, module.params["table"])
         self.rollback = f"{self.name.replace('_', '-')}-firewall-rollback"
-        self.former = os.path.join(DIRECTORY, f"{self.name}.nft")
+        self.previous = os.path.join(DIRECTORY, f"{self.name}.nft")
 
     def active(self, *units: str) -> bool:
         """Whether one of some units is active or about to be."""
@@ -111,11 +111,11 @@ class Table(NftTable):
     def arm(self, seconds: int) -> None:
         """Have the host bring the present table back by itself."""
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-        with open(self.former, "w", encoding="utf-8") as file:
+        with open(self.previous, "w", encoding="utf-8") as file:
             file.write(replacing(self.name, self.listing(stateless=False)))
         code, unused_out, err = self.run(
             "systemd-run", "--quiet", "--collect", f"--unit={self.rollback}", f"--on-active={seconds}", "--timer-property=AccuracySec=100ms",
-            "--description=Bring the former rules of the firewall back", str(self.nft), "-f", self.former,
+            "--description=Bring the previous rules of the firewall back", str(self.nft), "-f", self.previous,
         )  # fmt: skip
         if code:
             self.module.fail_json(msg=f"The rollback cannot be armed, nothing was changed: {err.strip()}")
@@ -137,8 +137,8 @@ def apply(module: AnsibleModule, table: Table) -> None:
     if abandoned and not module.check_mode:
         # A run was killed between its two steps. Whoever went before it is what this one has to come back to.
         table.disarm()
-        if os.path.exists(table.former):
-            table.run(str(table.nft), "-f", table.former)
+        if os.path.exists(table.previous):
+            table.run(str(table.nft), "-f", table.previous)
     live, wanted = table.listing(), table.normal(rules)
     changed = live != wanted or (abandoned and module.check_mode)
     result = {"changed": changed, "armed": False, "unit_active": table.active(module.params["unit"])}
@@ -159,8 +159,8 @@ def confirm(module: AnsibleModule, table: Table) -> None:
     """Disarm the rollback where the new rules still hold."""
     table.disarm()
     held = table.listing() == table.normal(module.params["rules"])
-    if os.path.exists(table.former):
-        os.unlink(table.former)
+    if os.path.exists(table.previous):
+        os.unlink(table.previous)
     module.exit_json(changed=held, armed=False, held=held, unit_active=table.active(module.params["unit"]))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_connections
-short_description: Find connections that may still rest on a former password
+short_description: Find connections that may still rest on a previous password
 version_added: "1.0.0"
 description:
   - A connection stays open when the password that opened it is no longer valid, and Redis does not say with which password that was.
@@ -87,8 +87,8 @@ def doubtful(connections: t.Iterable[dict[str, str]], users: t.Collection[str], 
     for connection in connections:
         age = int(connection.get("age", 0))
         address = connection.get("addr", "")
-        old, stranger = age > oldest + TOLERANCE_SECONDS, address.rpartition(":")[0] not in addresses
-        if connection.get("user") in users and (old or stranger):
+        old, unlisted = age > oldest + TOLERANCE_SECONDS, address.rpartition(":")[0] not in addresses
+        if connection.get("user") in users and (old or unlisted):
             found.append({
                 "id": connection.get("id", ""), "user": connection["user"], "address": address, "name": connection.get("name", ""),
                 "age_seconds": age, "why": "older than the new password" if old else "from a host that is not known",

@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   pause_seconds:
-    description: For how long writes may be paused at most during a handover.
+    description: For how long writes may be paused at most during a switchover.
     type: float
     default: 20.0
 author:
@@ -51,11 +51,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-handed_over_to:
-  description: Address of the new master, empty where no handover was needed.
+switched_over_to:
+  description: Address of the new master, empty where no switchover was needed.
   type: str
   returned: success
-handover_seconds:
+switchover_seconds:
   description: For how long writes were paused, in seconds.
   type: float
   returned: success
@@ -67,7 +67,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_group as rg
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_handover as handover
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 
 
@@ -76,7 +76,7 @@ def restart(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     group = rg.Group(params)
     watched = group.watched()
-    result: dict[str, t.Any] = {"changed": True, "handed_over_to": "", "handover_seconds": 0.0}
+    result: dict[str, t.Any] = {"changed": True, "switched_over_to": "", "switchover_seconds": 0.0}
     if watched:
         missing = rg.wait_for(group.missing, params["wait_seconds"])
         if missing:
@@ -84,12 +84,12 @@ def restart(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         return result
     if watched and params["kind"] == "redis":
-        moved = group.hand_over(group.address(params["host"]), params["pause_seconds"])
+        moved = group.switch_over(group.address(params["host"]), params["pause_seconds"])
         if moved:
-            result["handed_over_to"], result["handover_seconds"] = moved.address, moved.seconds
+            result["switched_over_to"], result["switchover_seconds"] = moved.address, moved.seconds
             missing = rg.wait_for(group.missing, params["wait_seconds"])
             if missing:
-                module.fail_json(msg=f"Handed over to {result['handed_over_to']}, but not everything follows it yet: {missing}", **result)
+                module.fail_json(msg=f"Handed over to {result['switched_over_to']}, but not everything follows it yet: {missing}", **result)
     module.run_command(["systemctl", "restart", params["unit"]], check_rc=True)
     missing = rg.wait_for(group.missing, params["wait_seconds"]) if watched else ""
     if missing:
@@ -113,7 +113,7 @@ def main() -> None:
         module.fail_json(msg=f"{module.params['host']} is none of the nodes given")
     try:
         result = restart(module)
-    except (rc.ReplyError, rc.Unavailable, handover.HandoverError) as exc:
+    except (rc.ReplyError, rc.Unavailable, switchover.SwitchoverError) as exc:
         module.fail_json(msg=f"{module.params['unit']} is not restarted: {exc}")
     module.exit_json(**result)
 

@@ -158,8 +158,8 @@ def loaded(module: AnsibleModule, databases: str) -> t.Iterator[rc.RedisClient]:
             "port": "0", "unixsocket": path, "unixsocketperm": "700", "dir": work, "dbfilename": "dump.rdb", "appendonly": "no", "save": "",
             "databases": databases, "daemonize": "yes", "logfile": os.path.join(work, "log"), "pidfile": os.path.join(work, "pid"),
         }  # fmt: skip
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        module.run_command(["runuser", "-u", params["user"], "--", "redis-server", *words], check_rc=True, cwd="/")
+        argv = [word for name, value in options.items() for word in (f"--{name}", value)]
+        module.run_command(["runuser", "-u", params["user"], "--", "redis-server", *argv], check_rc=True, cwd="/")
         try:
             client = rc.open_client(path, 0, "default", [], timeout=60, wait=params["wait_seconds"])
         except rc.Unavailable as exc:
@@ -201,8 +201,8 @@ def restore(module: AnsibleModule) -> dict[str, t.Any]:
         databases = rc.pairs(master.command("CONFIG", "GET", "databases"))["databases"]
         waiting = cp.live_queues(master, prefixes)
         if waiting and not params["overwrite"]:
-            said = ", ".join(f"{name} ({length})" for name, length in describe(waiting).items())
-            raise RestoreError(f"messages wait in the brokers: {said}. Let them be consumed, or say that they are to be overwritten, which deletes them")
+            sizes = ", ".join(f"{name} ({length})" for name, length in describe(waiting).items())
+            raise RestoreError(f"messages wait in the brokers: {sizes}. Let them be consumed, or say that they are to be overwritten, which deletes them")
         result: dict[str, t.Any] = {"changed": True, "overwritten": describe(waiting)}
         if module.check_mode:
             return {**result, "messages": 0, "queues": {}, "unacked": 0, "restored_keys": 0, "kept_keys": 0, "seconds": 0.0}

@@ -25,7 +25,7 @@ options:
     description:
       - V(add) makes a random password for every variable named C(vault_…_password) that the inventory reads and does not set,
         and for every one of O(names).
-      - V(introduce) gives a password C(vault_x_password) a new random value, keeps the former one in C(vault_x_password_previous),
+      - V(introduce) gives a password C(vault_x_password) a new random value, keeps the previous one in C(vault_x_password_previous),
         and notes the time in C(vault_x_password_changed), in seconds since 1970. A password that is between its two values, or was
         changed a short time ago, gets no other value, so that an interrupted run is completed by the next one.
       - V(retire) makes C(vault_x_password_previous) empty.
@@ -90,7 +90,7 @@ introduced:
   elements: str
   returned: with O(step=introduce) and O(step=retire)
 under_way:
-  description: Variables that have a former value beside the new one.
+  description: Variables that have a previous value beside the new one.
   type: list
   elements: str
   returned: with O(step=introduce) and O(step=retire)

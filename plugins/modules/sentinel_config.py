@@ -84,7 +84,7 @@ EXAMPLES = r"""
     master_address: "{{ topology.master.address }}"
     quorum: 2
     auth_user: sentinel
-    auth_password: "{{ redis_sentinel_user_password }}"
+    auth_password: "{{ redis_sentinel_auth_password }}"
     peer_user: peer
     peer_password: "{{ redis_sentinel_peer_password }}"
     master_settings:

@@ -84,21 +84,21 @@ def members(group: rg.Group) -> set[str]:
 
 
 def bring_in_line(group: rg.Group, node: dict[str, str], quorum: int, wait: float, check_mode: bool) -> tuple[list[str], bool]:
-    """Have one Sentinel forget strangers and take the quorum; return the strangers and whether the quorum was set."""
+    """Have one Sentinel forget unlisted hosts and take the quorum; return the unlisted hosts and whether the quorum was set."""
     with group.sentinel.open(node["address"], group.timeout) as client:
-        strangers = sorted(known(client, group.name) - members(group))
+        unlisted = sorted(known(client, group.name) - members(group))
         differs = int(rc.pairs(client.command("SENTINEL", "MASTER", group.name))["quorum"]) != quorum
         if check_mode:
-            return strangers, differs
+            return unlisted, differs
         if differs:
             client.command("SENTINEL", "SET", group.name, "quorum", quorum)
-        if strangers:
+        if unlisted:
             client.command("SENTINEL", "RESET", group.name)
-    if strangers:
+    if unlisted:
         missing = rg.wait_for(group.missing, wait)
         if missing:
             raise MembersError(f"the Sentinel of {node['host']} was reset, and the others are left alone, because it is not in step again: {missing}")
-    return strangers, differs
+    return unlisted, differs
 
 
 def main() -> None:
@@ -121,9 +121,9 @@ def main() -> None:
         if missing:
             raise MembersError(f"those that stay are not in step: {missing}")
         for node in group.sentinel.nodes:
-            strangers, differs = bring_in_line(group, node, quorum, params["wait_seconds"], module.check_mode)
-            if strangers:
-                forgotten[node["host"]] = strangers
+            unlisted, differs = bring_in_line(group, node, quorum, params["wait_seconds"], module.check_mode)
+            if unlisted:
+                forgotten[node["host"]] = unlisted
             if differs:
                 quorum_set.append(node["host"])
     except (rc.ReplyError, rc.Unavailable, MembersError) as exc:

@@ -100,8 +100,8 @@ def collect(module: AnsibleModule) -> dict[str, str]:
             except OSError as exc:
                 found[f"files{path}"] = f"not read: {exc.strerror}\n"
     for name, command in params["commands"].items():
-        words = ["timeout", "--kill-after=5", str(params["timeout_seconds"]), *shlex.split(command)]
-        code, out, err = module.run_command(words, expand_user_and_vars=False, errors="replace")
+        argv = ["timeout", "--kill-after=5", str(params["timeout_seconds"]), *shlex.split(command)]
+        code, out, err = module.run_command(argv, expand_user_and_vars=False, errors="replace")
         text = out[-params["bytes_max"]:].partition("\n")[2] if len(out) > params["bytes_max"] else out
         found[f"commands/{name}"] = redact(f"$ {command}\n{text}{err}{f'ended with {code}' if code else ''}", secrets)
     return found

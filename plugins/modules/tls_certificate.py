@@ -14,7 +14,7 @@ description:
   - The key of a host is made on the host and never leaves it. The controller issues the certificate for its public half.
   - A certificate is replaced, with a new key, before it expires, and when the names of the host, its key or the CA have changed.
     Where nothing is due this takes one round trip.
-  - Where O(own_certificate) is given, the user's own files are put in place instead.
+  - Where O(custom_certificate) is given, the user's own files are put in place instead.
   - Refuses to replace the CAs of a host by others that have none in common with them.
 extends_documentation_fragment:
   - multinode.celery.attributes
@@ -52,16 +52,16 @@ options:
     description: How many days before its end a certificate is replaced.
     type: int
     default: 30
-  own_certificate:
+  custom_certificate:
     description: Certificate of the host as text, followed by the intermediate ones.
     type: str
     default: ""
-  own_key:
-    description: Key of O(own_certificate), without a passphrase.
+  custom_key:
+    description: Key of O(custom_certificate), without a passphrase.
     type: str
     default: ""
-  own_ca:
-    description: CAs that the hosts trust, as text, where O(own_certificate) is given; where it is not, they are trusted beside the cluster's.
+  custom_ca:
+    description: CAs that the hosts trust, as text, where O(custom_certificate) is given; where it is not, they are trusted beside the cluster's.
     type: str
     default: ""
   ca_path:

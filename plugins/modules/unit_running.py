@@ -11,7 +11,7 @@ short_description: Keep a systemd service running with what it is configured to 
 version_added: "1.0.0"
 description:
   - Enables and starts a service, and restarts it when its main process is older than any of the given paths.
-  - A restart therefore depends on the state of the host alone. One that a former run of the playbook owed, because it was
+  - A restart therefore depends on the state of the host alone. One that a previous run of the playbook owed, because it was
     interrupted after the files were written, is made up for.
   - systemd reads its units again where they changed.
 extends_documentation_fragment:

@@ -27,12 +27,12 @@ TEMPLATE_NAMES = frozenset(
 )  # fmt: skip
 
 
-def plain(value: t.Any) -> t.Any:
+def untagged(value: t.Any) -> t.Any:
     """Return a value without any template left: Ansible resolves nested ones only when they are read."""
     if isinstance(value, c.Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): untagged(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [untagged(entry) for entry in value]
     return value
 
 
@@ -186,7 +186,7 @@ class Deployment:
             self._known[name] = self._files.constants[key]
             return
         try:
-            self._known[name] = plain(templar.template(value))
+            self._known[name] = untagged(templar.template(value))
         except AnsibleError as exc:
             self.errors[name] = exc
             (self.unknown if name.startswith("__") else self.problems)[name] = brief(exc)
@@ -206,7 +206,7 @@ class Deployment:
         found: dict[str, dict[str, t.Any]] = {}
         for role, given, scope in self._file_sets:
             try:
-                args = plain(self._with(scope).template(given))
+                args = untagged(self._with(scope).template(given))
             except AnsibleError as exc:
                 self.unknown[f"{role}: files"] = brief(exc)
                 continue

@@ -97,7 +97,7 @@ class Environment:
     """The hosts of one environment, what one of them learnt from its workers and queues, and what the checks measure with."""
 
     hosts: list[Host]
-    asker: str
+    query_host: str
     nodes: dict[str, t.Any]
     queues: dict[str, t.Any]
     limits: dict[str, t.Any]
@@ -117,9 +117,9 @@ def environments(hosts: c.Iterable[Host]) -> dict[str, list[Host]]:
     return found
 
 
-def answer(told: c.Mapping[str, t.Any], variable: str) -> dict[str, t.Any]:
+def answer(reported: c.Mapping[str, t.Any], variable: str) -> dict[str, t.Any]:
     """Return what a host registered in a variable, nothing where it was not asked."""
-    found = dict(told.get(variable) or {})
+    found = dict(reported.get(variable) or {})
     return {} if found.get("skipped") else found
 
 
@@ -134,7 +134,7 @@ def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
     )  # fmt: skip
 
 
-def judge(
+def evaluate(
     cluster: Cluster, environments: c.Iterable[Environment], host_checks: c.Iterable[HostCheck], worker_checks: c.Iterable[WorkerCheck]
 ) -> list[Finding]:
     """Return everything that the checks find, the worst first; a check that breaks is told and does not hide the others."""

@@ -63,7 +63,7 @@ def servers(cluster: Cluster) -> t.Iterator[Finding]:
                     continue
                 if view.status == rc.DENIED:
                     message = "refuses the administrator's password of the inventory"
-                    remedy = "Run brokers.yml; after a change by hand give the former password as redis_admin_previous_password"
+                    remedy = "Run brokers.yml; after a change by hand give the previous password as redis_admin_previous_password"
                 else:
                     message = f"runs but does not answer: {view.message}"
                     remedy = f"Read `journalctl -u {UNITS[kind]}` there; it may be loading its data or hang"
@@ -79,8 +79,8 @@ def masters(cluster: Cluster) -> t.Iterator[Finding]:
             believers.setdefault(view.master, []).append(view.host)
         acting = [view for view in group.redises if view.status == rt.OK and view.role == "master"]
         if len(believers) > 1:
-            said = "; ".join(f"{group.name(address)} by the Sentinel of {shortened(names)}" for address, names in sorted(believers.items()))
-            yield Finding(ERROR, "masters", tuple(view.host for view in answers), f"{len(believers)} masters are believed: {said}", JOIN)
+            claims = "; ".join(f"{group.name(address)} by the Sentinel of {shortened(names)}" for address, names in sorted(believers.items()))
+            yield Finding(ERROR, "masters", tuple(view.host for view in answers), f"{len(believers)} masters are believed: {claims}", JOIN)
         if len(acting) > 1:
             hosts = tuple(view.host for view in acting)
             yield Finding(ERROR, "masters", hosts, f"{len(acting)} brokers act as masters: {shortened(hosts)}", JOIN)

@@ -169,13 +169,13 @@ def drift(cluster: Cluster) -> t.Iterator[Finding]:
 def firewall(cluster: Cluster) -> t.Iterator[Finding]:
     """Rules that are not live, or not those that were deployed."""
     for host in cluster.having("firewall"):
-        told = host.report.get("firewall")
-        if told and not told["loaded"]:
+        answer = host.report.get("firewall")
+        if answer and not answer["loaded"]:
             yield Finding(
                 ERROR, "firewall", (host.name,), "The rules of the firewall are not loaded: the host's ports are open to everybody",
                 "`systemctl restart multinode-firewall` there; somebody flushed them or stopped the unit",
             )  # fmt: skip
-        elif told and not told["as_kept"]:
+        elif answer and not answer["as_kept"]:
             yield Finding(
                 WARNING, "firewall", (host.name,), "The live rules of the firewall are not those that were deployed",
                 f"See it with site.yml --tags firewall --check --diff --limit {host.name}, then run it without --check",

@@ -24,11 +24,11 @@ def expected_consumers(environment: Environment) -> dict[str, list[str]]:
     return consumers
 
 
-def asked(environment: Environment) -> t.Iterator[Finding]:
+def queried(environment: Environment) -> t.Iterator[Finding]:
     """Whether the workers could be asked at all."""
     if not expected_nodes(environment):
         return
-    if not environment.asker:
+    if not environment.query_host:
         yield Finding(
             ERROR, "workers", (), "The workers and queues could not be asked: no host with the application reaches the brokers",
             "Solve the findings on brokers, network and credentials first",
@@ -38,7 +38,7 @@ def asked(environment: Environment) -> t.Iterator[Finding]:
         if answer.get("failed"):
             message = str(answer.get("msg", "")).strip().splitlines()
             yield Finding(
-                ERROR, "workers", (environment.asker,), f"The {title} could not be asked from here: {message[-1] if message else 'no answer'}",
+                ERROR, "workers", (environment.query_host,), f"The {title} could not be asked from here: {message[-1] if message else 'no answer'}",
                 "Solve the findings on brokers, network and credentials first",
             )  # fmt: skip
 
@@ -58,7 +58,7 @@ def nodes(environment: Environment) -> t.Iterator[Finding]:
 def consumers(environment: Environment) -> t.Iterator[Finding]:
     """Queues that nobody consumes, and nodes that do not consume theirs."""
     answers = environment.nodes.get("nodes", {})
-    if not environment.asker or environment.nodes.get("failed"):
+    if not environment.query_host or environment.nodes.get("failed"):
         return
     consuming = {name: {queue["name"] for queue in answer.get("active_queues") or []} for name, answer in answers.items() if "active_queues" in answer}
     places = expected_nodes(environment)
@@ -83,7 +83,7 @@ def consumers(environment: Environment) -> t.Iterator[Finding]:
 
 
 def _app(environment: Environment) -> str:
-    return next((host.expected["app"]["name"] for host in environment.hosts if host.name == environment.asker), "app")
+    return next((host.expected["app"]["name"] for host in environment.hosts if host.name == environment.query_host), "app")
 
 
 def waiting(environment: Environment) -> t.Iterator[Finding]:
@@ -99,12 +99,12 @@ def waiting(environment: Environment) -> t.Iterator[Finding]:
                 "See that its nodes are well, then give it more of them with ops/scale.yml",
             )  # fmt: skip
     unacked = environment.queues.get("unacked", {})
-    held = unacked.get("held_seconds") or 0
-    if held > limits["unacked_age_seconds_max"]:
+    unacked_seconds = unacked.get("unacked_seconds") or 0
+    if unacked_seconds > limits["unacked_age_seconds_max"]:
         yield Finding(
-            WARNING, "unacked", (), f"{unacked['count']} messages are taken and not acknowledged, the oldest for {held:.0f} s",
+            WARNING, "unacked", (), f"{unacked['count']} messages are taken and not acknowledged, the oldest for {unacked_seconds:.0f} s",
             "Look for hanging tasks with `celery-… inspect active`; messages of a dead worker return after celery_app_visibility_timeout_seconds",
         )  # fmt: skip
 
 
-CHECKS = (asked, nodes, consumers, waiting)
+CHECKS = (queried, nodes, consumers, waiting)

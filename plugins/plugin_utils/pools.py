@@ -14,7 +14,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Finding, meant
+from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Finding, did_you_mean
 
 POOLS = "celery_worker_pools"
 DEFAULTS = "celery_worker_pool_defaults"
@@ -68,7 +68,7 @@ def choice(choices: c.Sequence[str]) -> t.Callable[[t.Any], str]:
 
     def read(value: t.Any) -> str:
         if value not in choices:
-            raise Unsound(f"choose one of {', '.join(choices)}{meant(str(value), choices)}")
+            raise Unsound(f"choose one of {', '.join(choices)}{did_you_mean(str(value), choices)}")
         return str(value)
 
     return read
@@ -169,7 +169,7 @@ KEYS: tuple[Key, ...] = (
     Key("autoscale", "dict", _autoscale, {}, options=("min", "max")),
     Key("pool", "str", choice(POOL_TYPES), PREFORK, choices=POOL_TYPES),
     Key("concurrency", "str", _concurrency, AUTO),
-    Key("processes", "int", whole(1), 1),
+    Key("instances", "int", whole(1), 1),
     _count("max_tasks_per_child", "--max-tasks-per-child", pool_types=(PREFORK,)),
     _count("max_memory_per_child_mb", "--max-memory-per-child", factor=1024, pool_types=(PREFORK,)),
     _count("memory_max_mb"),
@@ -178,11 +178,11 @@ KEYS: tuple[Key, ...] = (
     _count("soft_time_limit_seconds", "--soft-time-limit"),
     Key("log_level", "str", choice(LOG_LEVELS), "INFO", choices=LOG_LEVELS),
     Key("options", "list", _texts, [], elements="str"),
-    Key("environment", "dict", _environment, {}),
+    Key("env", "dict", _environment, {}),
 )
 BUILT_IN = {key.name: key.default for key in KEYS}
 # Of a pool, not of each of its nodes.
-_NOT_OF_NODES = ("name", "processes")
+_NOT_OF_NODES = ("name", "instances")
 
 
 @dataclasses.dataclass
@@ -214,7 +214,7 @@ def _read_layer(given: t.Any, source: str, variable: str) -> _Layer:
             elif name in BUILT_IN:
                 problem("key", f"key {name!r}", "each pool has its own", "Remove it, and set it in each pool")
             else:
-                hint = meant(str(name), known) or f", only {', '.join(known)}"
+                hint = did_you_mean(str(name), known) or f", only {', '.join(known)}"
                 problem("key", f"unknown key {str(name)!r}", f"there is no such key{hint}")
         elif value is not None:
             try:
@@ -222,7 +222,7 @@ def _read_layer(given: t.Any, source: str, variable: str) -> _Layer:
             except Unsound as exc:
                 layer.unsound.add(key.name)
                 # What programs get in their environment is nobody else's business.
-                shown = "" if key.name == "environment" else f" {value!r}"
+                shown = "" if key.name == "env" else f" {value!r}"
                 problem(key.name, f"{key.name}{shown}", str(exc))
     return layer
 
@@ -284,9 +284,9 @@ def read_pools(pools: t.Any, defaults: t.Any = None, overrides: t.Any = None) ->
         if given.get("name") is None:
             own.problems.append(Finding("pool_name", f"{POOLS}[{name}]", "no name", (), "each pool has a name", "Name it"))
         # An override replaces the pool's variables, the defaults lie below whichever it is.
-        variables = {**lowest.values, **own.values, **over.values}.get("environment", {})
+        variables = {**lowest.values, **own.values, **over.values}.get("env", {})
         pool = {**BUILT_IN, **lowest.values, **own.values, **over.values, "name": name}
-        pool["environment"] = {**lowest.values.get("environment", {}), **variables}
+        pool["env"] = {**lowest.values.get("env", {}), **variables}
         problems += own.problems + over.problems
         problems += _relations(pool, over.values, lowest.unsound | own.unsound | over.unsound)
         found.append(pool)
@@ -310,7 +310,7 @@ def _shared_names(pools: c.Iterable[t.Mapping[str, t.Any]]) -> list[Finding]:
 
 def node_names(pool: t.Mapping[str, t.Any]) -> list[str]:
     """Return the names of a pool's nodes on a host; the first has the pool's own, so that scaling never renames a node."""
-    return [pool["name"], *(f"{pool['name']}-{number}" for number in range(2, pool["processes"] + 1))]
+    return [pool["name"], *(f"{pool['name']}-{number}" for number in range(2, pool["instances"] + 1))]
 
 
 def node_rules(hosts: t.Mapping[str, c.Iterable[t.Mapping[str, t.Any]]]) -> list[tuple[str, str]]:
@@ -333,7 +333,7 @@ def pool_of_node(node: str, rules: c.Iterable[tuple[str, str]]) -> str:
     return next((pool for rule, pool in rules if re.fullmatch(rule, node)), node.partition("@")[0])
 
 
-def concurrency_of(pool: t.Mapping[str, t.Any], cores: int, greenlets: int = GREENLETS) -> int:
+def concurrency_of(pool: t.Mapping[str, t.Any], cores: int, greenlet_concurrency: int = GREENLETS) -> int:
     """Return the number of tasks that one node of the pool executes at most at once."""
     kind, wanted = pool["pool"], pool["concurrency"]
     if pool["autoscale"]:
@@ -342,7 +342,7 @@ def concurrency_of(pool: t.Mapping[str, t.Any], cores: int, greenlets: int = GRE
         return int(wanted)
     if kind == SOLO:
         return 1
-    return greenlets if kind in GREENLET_TYPES else cores
+    return greenlet_concurrency if kind in GREENLET_TYPES else cores
 
 
 def memory_mb(pool: t.Mapping[str, t.Any], cores: int, child_mb: int) -> int:
@@ -352,9 +352,9 @@ def memory_mb(pool: t.Mapping[str, t.Any], cores: int, child_mb: int) -> int:
     :param child_mb: estimate for a child without a bound, in MB.
     """
     if pool["memory_max_mb"]:
-        return int(pool["memory_max_mb"] * pool["processes"])
+        return int(pool["memory_max_mb"] * pool["instances"])
     children = concurrency_of(pool, cores) if pool["pool"] == PREFORK else 1
-    return int((pool["max_memory_per_child_mb"] or child_mb) * children * pool["processes"])
+    return int((pool["max_memory_per_child_mb"] or child_mb) * children * pool["instances"])
 
 
 def _arguments(node: t.Mapping[str, t.Any], events: bool, includes: c.Sequence[str]) -> list[str]:
@@ -388,7 +388,7 @@ def build_nodes(
     host: str,
     cores: int,
     defaults: t.Any = None,
-    greenlets: int = GREENLETS,
+    greenlet_concurrency: int = GREENLETS,
     events: bool = False,
     includes: c.Sequence[str] = (),
     log_directory: str = "/var/log/celery",
@@ -406,7 +406,7 @@ def build_nodes(
     for pool in found:
         shared = {key: value for key, value in pool.items() if key not in _NOT_OF_NODES}
         shared.update(
-            host=host, pool_name=pool["name"], environment_name=environment_name, concurrency=concurrency_of(pool, int(cores), int(greenlets))
+            host=host, pool_name=pool["name"], environment_name=environment_name, concurrency=concurrency_of(pool, int(cores), int(greenlet_concurrency))
         )
         for name in node_names(pool):
             node = {**shared, "name": name, "node": f"{name}@{host}", "service": f"celery-worker-{name}", "log_file": f"{log_directory}/{name}.log"}

@@ -110,7 +110,7 @@ def number(value: t.Any) -> int | None:
     return None
 
 
-def meant(name: str, known: c.Iterable[str]) -> str:
+def did_you_mean(name: str, known: c.Iterable[str]) -> str:
     """A hint for a name that looks like a typing error of a known one."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -16,13 +16,13 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Finding,
     Host,
     Inventory,
-    meant,
+    did_you_mean,
     number,
 )
 
-OWN_USERS = ("redis_admin_user", "redis_replica_user", "redis_sentinel_user", "redis_monitoring_user")
+OWN_USERS = ("redis_admin_user", "redis_replica_user", "redis_sentinel_auth_user", "redis_monitoring_user")
 # Whom the users of an environment besides the one of its programs are for.
-PURPOSES = {"monitoring": "exporters", "sender": "senders"}
+PURPOSES = {"monitoring": "exporters", "producer": "producers"}
 KEY_PREFIX = re.compile(r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)*:$")
 # ACL files, environment files and URLs all take these as they are; blanks and quotes end a word in one of them.
 PASSWORD = re.compile(r"^[!-~]+$")
@@ -35,13 +35,13 @@ NEW_PASSWORD = "Remove it from vault.yml and let ansible-playbook multinode.cele
 SECRETS = (
     "redis_admin_password",
     "redis_replica_password",
-    "redis_sentinel_user_password",
+    "redis_sentinel_auth_password",
     "redis_monitoring_password",
     "redis_sentinel_admin_password",
     "redis_sentinel_peer_password",
     "cluster_sentinel_client_password",
     "cluster_node_exporter_password",
-    "prometheus_front_password",
+    "prometheus_proxy_password",
 )
 
 # What no two hosts of a cluster may see differently.
@@ -59,7 +59,7 @@ def check_groups(inventory: Inventory) -> t.Iterator[Finding]:
     """Groups that the cluster cannot do without have hosts."""
     for group in inventory.required_groups:
         if not inventory.groups.get(group):
-            hint = meant(group, set(inventory.groups) - set(inventory.roles) - {"all", "ungrouped"})
+            hint = did_you_mean(group, set(inventory.groups) - set(inventory.roles) - {"all", "ungrouped"})
             state = "is empty" if group in inventory.groups else f"does not exist{hint}"
             yield Finding(
                 "group_empty", f"group {group}", "", (), f"the group {state}",
@@ -71,13 +71,13 @@ def check_sentinels(inventory: Inventory) -> t.Iterator[Finding]:
     """Sentinels can form a majority."""
     sentinels = inventory.having("redis_sentinel")
     brokers = inventory.having("redis")
-    single = any(host.flag("redis_single_node") for host in brokers)
+    single = any(host.flag("redis_standalone") for host in brokers)
     count, names = len(sentinels), tuple(host.name for host in sentinels)
     if single and len(brokers) > 1:
         yield Finding(
-            "single_node", "redis_single_node", "true", tuple(host.name for host in brokers),
+            "standalone", "redis_standalone", "true", tuple(host.name for host in brokers),
             f"a single node is declared, but {len(brokers)} hosts are brokers",
-            f"Set redis_single_node: false in {inventory.where('redis')}, or leave one broker in hosts.yml",
+            f"Set redis_standalone: false in {inventory.where('redis')}, or leave one broker in hosts.yml",
         )  # fmt: skip
     elif not single and sentinels and (count < 3 or count % 2 == 0):
         few = count < 3
@@ -86,7 +86,7 @@ def check_sentinels(inventory: Inventory) -> t.Iterator[Finding]:
             "fewer than three Sentinels cannot elect a new master when a host dies" if few
             else "an even number of Sentinels tolerates no more failures than one less, and can split in halves",
             "Give the brokers' group an odd number of hosts, at least three, in hosts.yml"
-            + (f", or set redis_single_node: true in {inventory.where('redis')} with one broker" if few else ""),
+            + (f", or set redis_standalone: true in {inventory.where('redis')} with one broker" if few else ""),
         )  # fmt: skip
     for host in sentinels:
         quorum = host.number("redis_sentinel_quorum")
@@ -106,7 +106,7 @@ def check_min_replicas(inventory: Inventory) -> t.Iterator[Finding]:
         replicas = host.number("redis_min_replicas_to_write")
         if replicas is None:
             continue
-        single = bool(host.flag("redis_single_node"))
+        single = bool(host.flag("redis_standalone"))
         wanted = max(wanted, replicas)
         if replicas >= len(brokers) and (replicas > 0 or not single):
             yield Finding(
@@ -232,7 +232,7 @@ def check_app_environment(inventory: Inventory) -> t.Iterator[Finding]:
         if name not in known:
             yield Finding(
                 "environment_unknown", "cluster_environment", f"name {name}", (host.name,),
-                f"the brokers know only {', '.join(sorted(known))}{meant(name, known)}",
+                f"the brokers know only {', '.join(sorted(known))}{did_you_mean(name, known)}",
                 "Add it to cluster_environments, or name one of these",
             )  # fmt: skip
             continue
@@ -272,10 +272,10 @@ def check_shared_facts(inventory: Inventory) -> t.Iterator[Finding]:
         if len(values) > 1:
             # The fewest are probably the ones that are wrong.
             *fewer, (usual, _many) = sorted(values.items(), key=lambda entry: len(entry[1]))
-            told = HIDDEN if name.endswith("password") else " and ".join(value for value, _hosts in fewer)
+            reported = HIDDEN if name.endswith("password") else " and ".join(value for value, _hosts in fewer)
             yield Finding(
-                "cluster_differs", name, told, tuple(host for _value, hosts in fewer for host in hosts),
-                "the other hosts have another value" + ("" if told == HIDDEN else f", {usual}") + ", so they could not reach each other",
+                "cluster_differs", name, reported, tuple(host for _value, hosts in fewer for host in hosts),
+                "the other hosts have another value" + ("" if reported == HIDDEN else f", {usual}") + ", so they could not reach each other",
                 "Set it once, in group_vars/all/cluster.yml",
             )  # fmt: skip
 
@@ -325,7 +325,7 @@ def check_descriptors(inventory: Inventory) -> t.Iterator[Finding]:
 def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     """Passwords are long, no placeholders, and different from each other."""
     least = number(inventory.limits.get("password_length_min")) or 16
-    told: set[tuple[str, ...]] = set()
+    reported: set[tuple[str, ...]] = set()
     for host in inventory.hosts:
         secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
         for entry in host.items("cluster_environments") + [host.get("cluster_environment")]:
@@ -334,7 +334,7 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
             users = environment_users([entry])
             lesser = {user["user"]: user["key"] for user in users[1:]}
             for user in users:
-                # Where exporters or senders run, their user takes the place of the programs'.
+                # Where exporters or producers run, their user takes the place of the programs'.
                 name = lesser.get(user["user"], user["key"]).replace("user", "password")
                 if isinstance(user["password"], str) and user["password"]:
                     secrets.setdefault(f"{name} of the environment {entry.get('name')}", user["password"])
@@ -343,8 +343,8 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
             if problem:
                 yield Finding("password_weak", name, HIDDEN, (host.name,), problem, NEW_PASSWORD)
         for one, other in itertools.combinations(sorted(secrets), 2):
-            if secrets[one] == secrets[other] and (one, other) not in told:
-                told.add((one, other))
+            if secrets[one] == secrets[other] and (one, other) not in reported:
+                reported.add((one, other))
                 yield Finding(
                     "password_equal", f"{one} and {other}", HIDDEN, (host.name,),
                     "two users have one password, so one can act as the other", NEW_PASSWORD,

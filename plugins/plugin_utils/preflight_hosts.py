@@ -52,25 +52,25 @@ def check_capacity(inventory: Inventory) -> t.Iterator[Finding]:
         cores, memory = number(host.facts.get("processor_nproc")), number(host.facts.get("memtotal_mb"))
         pools = pools_of(host) if "celery_worker" in host.roles else []
         prefork = [pool for pool in pools if pool["pool"] == PREFORK]
-        children = sum(concurrency_of(pool, cores or 1) * pool["processes"] for pool in prefork)
+        children = sum(concurrency_of(pool, cores or 1) * pool["instances"] for pool in prefork)
         names = ", ".join(pool["name"] for pool in prefork)
         # Several pools with `auto` are a choice, a number far above the cores a mistake.
         if cores and children > per_core * cores and children > len(prefork) * cores:
             yield Finding(
                 "concurrency", "celery_worker_pools", f"{children} prefork children ({names})", (host.name,),
                 f"the host has {cores} cores, and more than {per_core} children each only wait for each other",
-                f"Lower concurrency or processes in {inventory.where('celery_worker')} to at most {per_core * cores} children, "
+                f"Lower concurrency or instances in {inventory.where('celery_worker')} to at most {per_core * cores} children, "
                 "use a greenlet pool for work that waits, or raise preflight_prefork_children_per_core_max",
             )  # fmt: skip
         redis_mb = (host.number("redis_maxmemory_mb") or 0) if "redis" in host.roles else 0
         parts = {pool["name"]: memory_mb(pool, cores or 1, child_mb) for pool in pools}
         wanted = sum(parts.values()) + redis_mb
         if memory and wanted and wanted + reserved > memory:
-            told = ", ".join([f"{name} {size} MB" for name, size in parts.items()] + ([f"Redis {redis_mb} MB"] if redis_mb else []))
+            reported = ", ".join([f"{name} {size} MB" for name, size in parts.items()] + ([f"Redis {redis_mb} MB"] if redis_mb else []))
             yield Finding(
-                "memory", "celery_worker_pools" if pools else "redis_maxmemory_mb", f"{wanted} MB ({told})", (host.name,),
+                "memory", "celery_worker_pools" if pools else "redis_maxmemory_mb", f"{wanted} MB ({reported})", (host.name,),
                 f"the host has {memory} MB, of which {reserved} MB are left to the system",
-                "Lower concurrency, processes, max_memory_per_child_mb or memory_max_mb of the pools"
+                "Lower concurrency, instances, max_memory_per_child_mb or memory_max_mb of the pools"
                 + (", or redis_maxmemory_mb" if redis_mb else "") + f" in {inventory.where('celery_worker' if pools else 'redis')}",
             )  # fmt: skip
 

@@ -12,12 +12,12 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Check,
     Finding,
     Inventory,
-    meant,
+    did_you_mean,
 )
 
 NOBODY = "nobody"
 WAYS = ("email_to", "webhook_urls", "slack_url")
-# The front passes these paths on as they are.
+# The proxy passes these paths on as they are.
 PATHS = {"prometheus_external_url": "/prometheus/", "alertmanager_external_url": "/alertmanager/"}
 
 
@@ -33,7 +33,7 @@ def check_receivers(inventory: Inventory) -> t.Iterator[Finding]:
         for variable, name in wanted:
             if isinstance(name, str) and name not in (*names, NOBODY):
                 yield Finding(
-                    "receiver_unknown", variable, name, (host.name,), f"there is no such receiver{meant(name, names)}",
+                    "receiver_unknown", variable, name, (host.name,), f"there is no such receiver{did_you_mean(name, names)}",
                     f"Add it to alertmanager_receivers in {where}, or name one of {', '.join([*names, NOBODY])}",
                 )  # fmt: skip
         for entry in receivers:
@@ -56,14 +56,14 @@ def check_receivers(inventory: Inventory) -> t.Iterator[Finding]:
 
 
 def check_external_urls(inventory: Inventory) -> t.Iterator[Finding]:
-    """Links in notifications lead through the front."""
+    """Links in notifications lead through the proxy."""
     for variable, path in PATHS.items():
         role = variable.partition("_")[0]
         for host in inventory.having(role):
             url = host.get(variable)
             if isinstance(url, str) and urllib.parse.urlsplit(url).path != path:
                 yield Finding(
-                    "external_url", variable, url, (host.name,), f"its path is not {path}, which is what the front passes on",
+                    "external_url", variable, url, (host.name,), f"its path is not {path}, which is what the proxy passes on",
                     f"Let it end in {path} in {inventory.where(role)}",
                 )  # fmt: skip
 

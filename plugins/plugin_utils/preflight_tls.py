@@ -8,40 +8,40 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Check, Finding, Host, Inventory
-from ansible_collections.multinode.celery.plugins.plugin_utils.tls import CRYPTOGRAPHY_ERROR, OwnFault, TlsError, check_own
+from ansible_collections.multinode.celery.plugins.plugin_utils.tls import CRYPTOGRAPHY_ERROR, TlsFault, TlsError, check_custom
 
-OWN = ("tls_own_certificate", "tls_own_key", "tls_own_ca")
+OWN = ("tls_custom_certificate", "tls_custom_key", "tls_custom_ca")
 
 
-def faults(host: Host) -> list[OwnFault]:
+def faults(host: Host) -> list[TlsFault]:
     """What is wrong with the files of a host, as far as these are known already."""
     texts = [host.get(name) for name in OWN]
     names = [*host.items("tls_names"), *host.items("tls_extra_names")]
-    missing = [OwnFault(name, "is missing beside the others", "give all three") for name, text in zip(OWN, texts) if text == ""]
+    missing = [TlsFault(name, "is missing beside the others", "give all three") for name, text in zip(OWN, texts) if text == ""]
     if missing or not names or not all(isinstance(text, str) for text in texts):
         return missing
     try:
-        return check_own(*texts, names)
+        return check_custom(*texts, names)
     except TlsError as exc:
-        return [OwnFault("tls_own_certificate", f"cannot be used, {exc}", "give PEM texts, the key without a passphrase")]
+        return [TlsFault("tls_custom_certificate", f"cannot be used, {exc}", "give PEM texts, the key without a passphrase")]
 
 
-def check_own_certificates(inventory: Inventory) -> t.Iterator[Finding]:
+def check_custom_certificates(inventory: Inventory) -> t.Iterator[Finding]:
     """What a host shows to others is valid for it, and they trust it."""
     hosts = inventory.having("tls")
-    own = [host for host in hosts if host.get("tls_own_certificate") or host.get("tls_own_key")]
-    trustless = tuple(host.name for host in hosts if host not in own and host.get("tls_own_ca") == "")
+    own = [host for host in hosts if host.get("tls_custom_certificate") or host.get("tls_custom_key")]
+    trustless = tuple(host.name for host in hosts if host not in own and host.get("tls_custom_ca") == "")
     if own and trustless:
         yield Finding(
-            "own_certificate", "tls_own_ca", "", trustless, f"{own[0].name} has a certificate of your own, which nobody trusts here",
+            "custom_certificate", "tls_custom_ca", "", trustless, f"{own[0].name} has a certificate of your own, which nobody trusts here",
             "Set it for all hosts, in group_vars/all/tls.yml",
         )  # fmt: skip
     # Without the package the role says so.
     for host in own if not CRYPTOGRAPHY_ERROR else ():
         for fault in faults(host):
             yield Finding(
-                "own_certificate", fault.variable, "", (host.name,), f"it {fault.problem}", f"{fault.remedy[0].upper()}{fault.remedy[1:]}",
+                "custom_certificate", fault.variable, "", (host.name,), f"it {fault.problem}", f"{fault.remedy[0].upper()}{fault.remedy[1:]}",
             )  # fmt: skip
 
 
-CHECKS: tuple[Check, ...] = (check_own_certificates,)
+CHECKS: tuple[Check, ...] = (check_custom_certificates,)

@@ -21,7 +21,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Finding,
     Host,
     Inventory,
-    meant,
+    did_you_mean,
 )
 
 # Parsed once for all checks of a host.
@@ -73,7 +73,7 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
             if queue not in consumers and environment not in unknown:
                 yield Finding(
                     "queue_unconsumed", "celery_app_queues", queue, tuple(hosts),
-                    f"no pool of any worker consumes this queue{meant(queue, set(consumers) - set(queues))}",
+                    f"no pool of any worker consumes this queue{did_you_mean(queue, set(consumers) - set(queues))}",
                     f"Add it to the queues of a pool in {_pools_file(inventory)}, or remove it from celery_app_queues",
                 )  # fmt: skip
         if queues:
@@ -83,7 +83,7 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
                         "queue_unknown", "celery_worker_pools",
                         f"queue {queue} of the pool {shortened(sorted({pool for _host, pool in users}))}",
                         tuple(host for host, _pool in users),
-                        f"the application sends nothing to this queue{meant(queue, queues)}",
+                        f"the application sends nothing to this queue{did_you_mean(queue, queues)}",
                         f"Correct its name, or add it to celery_app_queues in {inventory.where('celery_app')}",
                     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def check_routes(inventory: Inventory) -> t.Iterator[Finding]:
             if isinstance(queue, str) and queues and queue not in queues:
                 yield Finding(
                     "queue_route", variable, queue, (host.name,),
-                    f"it is not among celery_app_queues{meant(queue, queues)}",
+                    f"it is not among celery_app_queues{did_you_mean(queue, queues)}",
                     f"Add it to celery_app_queues, or correct it in {inventory.where('celery_app')}",
                 )  # fmt: skip
         for queue in queues:
@@ -138,7 +138,7 @@ def _manager(host: Host, pool: dict[str, t.Any], where: str) -> t.Iterator[Findi
             "supervisor has no bound for the memory of a program, so it would be ignored",
             f"Remove it, set max_memory_per_child_mb, or use celery_worker_manager: systemd, in {where}",
         )  # fmt: skip
-    for key, quote in (("options", service_command), ("environment", service_environment)):
+    for key, quote in (("options", service_command), ("env", service_environment)):
         try:
             quote(pool[key], manager)
         except AnsibleFilterError as exc:

@@ -122,7 +122,7 @@ def introduction(present: t.Mapping[str, t.Any], names: t.Sequence[str], now: in
 
 
 def retirement(present: t.Mapping[str, t.Any], names: t.Sequence[str]) -> Rotation:
-    """No former value any more."""
+    """No previous value any more."""
     return Rotation({name + PREVIOUS: "" for name in chosen_passwords(present, names) if present.get(name + PREVIOUS)})
 
 

@@ -35,7 +35,7 @@ class TlsError(AnsibleError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Authority:
+class CertificateAuthority:
     """A certificate authority; the key is there only where it may sign."""
 
     certificate: str
@@ -93,7 +93,7 @@ def expiry(text: str) -> int:
     return min(int(certificate.not_valid_after_utc.timestamp()) for certificate in load_certificates(text, "the bundle"))
 
 
-def new_authority(name: str, days: int, passphrase: str = "", now: datetime.datetime | None = None) -> Authority:
+def new_ca(name: str, days: int, passphrase: str = "", now: datetime.datetime | None = None) -> CertificateAuthority:
     """Make an authority that signs itself."""
     now = now or now_utc()
     key = ec.generate_private_key(ec.SECP256R1())
@@ -116,7 +116,7 @@ def new_authority(name: str, days: int, passphrase: str = "", now: datetime.date
     )
     secret: t.Any = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret).decode()
-    return Authority(pem(certificate), text, passphrase)
+    return CertificateAuthority(pem(certificate), text, passphrase)
 
 
 USAGES = (
@@ -144,16 +144,16 @@ def general_name(name: str) -> x509.GeneralName:
         raise TlsError(f"{name!r} cannot stand in a certificate ({exc}): set tls_names to names and addresses of the host") from exc
 
 
-def last_moment(authority: x509.Certificate, days: int, now: datetime.datetime) -> datetime.datetime:
+def last_moment(ca: x509.Certificate, days: int, now: datetime.datetime) -> datetime.datetime:
     """When a certificate that is issued now expires: never after its authority."""
-    return min(now + datetime.timedelta(days=days), authority.not_valid_after_utc)
+    return min(now + datetime.timedelta(days=days), ca.not_valid_after_utc)
 
 
-def issue(authority: Authority, public_key: str, names: c.Sequence[str], days: int, now: datetime.datetime | None = None) -> str:
+def issue(ca: CertificateAuthority, public_key: str, names: c.Sequence[str], days: int, now: datetime.datetime | None = None) -> str:
     """Make the certificate of a host, for both ends of a connection; its own name comes first among the names."""
     now = now or now_utc()
-    issuer = load_certificate(authority.certificate, "the certificate of the CA")
-    signer = load_key(authority.key, authority.passphrase, "the key of the CA")
+    issuer = load_certificate(ca.certificate, "the certificate of the CA")
+    signer = load_key(ca.key, ca.passphrase, "the key of the CA")
     if public_pem(signer) != public_pem(issuer.public_key()):
         raise TlsError("the key of the CA does not belong to its certificate")
     try:
@@ -206,7 +206,7 @@ def canonical(name: str) -> str:
 def reason_due(
     certificate: str,
     public_key: str,
-    authority: str,
+    ca: str,
     names: c.Sequence[str],
     renew_before_days: int,
     days: int,
@@ -214,7 +214,7 @@ def reason_due(
 ) -> str:
     """Why a host needs another certificate; nothing where the present one will do."""
     now = now or now_utc()
-    issuer = load_certificate(authority, "the certificate of the CA")
+    issuer = load_certificate(ca, "the certificate of the CA")
     if not certificate.strip():
         return "the host has none"
     try:
@@ -233,7 +233,7 @@ def reason_due(
     return ""
 
 
-class OwnFault(t.NamedTuple):
+class TlsFault(t.NamedTuple):
     """What is wrong with what the user brings: a variable, what it does or is, and what to do."""
 
     variable: str
@@ -241,27 +241,27 @@ class OwnFault(t.NamedTuple):
     remedy: str
 
 
-def check_own(certificate: str, key: str, bundle: str, names: c.Sequence[str], now: datetime.datetime | None = None) -> list[OwnFault]:
+def check_custom(certificate: str, key: str, bundle: str, names: c.Sequence[str], now: datetime.datetime | None = None) -> list[TlsFault]:
     """Look at a certificate that the user brings, its key and the CAs to be trusted. Raises TlsError for a text that is none of these."""
     now = now or now_utc()
-    chain = load_certificates(certificate, "tls_own_certificate")
+    chain = load_certificates(certificate, "tls_custom_certificate")
     leaf = chain[0]
-    trusted = load_certificates(bundle, "tls_own_ca")
+    trusted = load_certificates(bundle, "tls_custom_ca")
     found = []
-    if public_pem(load_key(key, "", "tls_own_key")) != public_pem(leaf.public_key()):
-        found.append(OwnFault("tls_own_key", "does not belong to tls_own_certificate", "give the key for which the certificate was issued"))
+    if public_pem(load_key(key, "", "tls_custom_key")) != public_pem(leaf.public_key()):
+        found.append(TlsFault("tls_custom_key", "does not belong to tls_custom_certificate", "give the key for which the certificate was issued"))
     if leaf.not_valid_after_utc <= now:
-        found.append(OwnFault("tls_own_certificate", f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "give one that has not"))
+        found.append(TlsFault("tls_custom_certificate", f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "give one that has not"))
     lacking = sorted({canonical(name) for name in names} - names_of(leaf))
     if lacking:
         found.append(
-            OwnFault("tls_own_certificate", f"is not valid for {', '.join(lacking)}", "get one that is, or set tls_names to what it is valid for")
+            TlsFault("tls_custom_certificate", f"is not valid for {', '.join(lacking)}", "get one that is, or set tls_names to what it is valid for")
         )
     # Each link of the chain that is given, then one of the roots.
     if not all(issued_by(child, parent) for child, parent in zip(chain, chain[1:])):
-        found.append(OwnFault("tls_own_certificate", "holds certificates that do not follow each other", "put that of the host first, each issuer after it"))
+        found.append(TlsFault("tls_custom_certificate", "holds certificates that do not follow each other", "put that of the host first, each issuer after it"))
     if not any(issued_by(chain[-1], root) or chain[-1] == root for root in trusted):
         found.append(
-            OwnFault("tls_own_ca", "holds no CA that has issued tls_own_certificate", "add the right one, or the intermediate certificates to the other")
+            TlsFault("tls_custom_ca", "holds no CA that has issued tls_custom_certificate", "add the right one, or the intermediate certificates to the other")
         )
     return found

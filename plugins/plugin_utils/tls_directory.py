@@ -16,12 +16,12 @@ import pathlib
 import tempfile
 import typing as t
 
-from ansible_collections.multinode.celery.plugins.plugin_utils.tls import Authority, TlsError, load_certificate, new_authority, short_id
+from ansible_collections.multinode.celery.plugins.plugin_utils.tls import CertificateAuthority, TlsError, load_certificate, new_ca, short_id
 
 PHASES = ("introduce", "switch", "retire")
 
 
-class AuthorityDirectory:
+class CaDirectory:
     """Reads and changes the directory of an authority."""
 
     def __init__(self, path: str, name: str, days: int, passphrase: str = "") -> None:
@@ -51,14 +51,14 @@ class AuthorityDirectory:
                 f"{self.path} holds a part of a CA but no ca.pem: bring the directory back from its backup, "
                 "or remove it where no host has a certificate yet"
             )
-        self._write("ca", new_authority(self.name, self.days, self.passphrase))
+        self._write("ca", new_ca(self.name, self.days, self.passphrase))
         return True
 
-    def signing(self) -> Authority:
+    def signing(self) -> CertificateAuthority:
         """The authority that signs."""
         if not (self.path / "ca.key").is_file():
             raise TlsError(f"{self.path}/ca.key is missing: bring it back from its backup, or rotate to a new CA")
-        return Authority(self._read("ca.pem"), self._read("ca.key"), self.passphrase)
+        return CertificateAuthority(self._read("ca.pem"), self._read("ca.key"), self.passphrase)
 
     def old(self) -> list[pathlib.Path]:
         """Certificates of authorities that have signed before."""
@@ -82,11 +82,11 @@ class AuthorityDirectory:
         if self.old():
             raise TlsError(f"{self.old()[0]} is still trusted from the rotation before: finish that one with tls_ca_phase=retire")
         if not dry:
-            self._write("next", new_authority(self.name, self.days, self.passphrase))
+            self._write("next", new_ca(self.name, self.days, self.passphrase))
         return True
 
     def _switch(self, dry: bool) -> bool:
-        """Let the next authority sign; the former one stays trusted, and its key goes."""
+        """Let the next authority sign; the previous one stays trusted, and its key goes."""
         ready = (self.path / "next.key").is_file() and (self.path / "next.pem").is_file()
         interrupted = (self.path / "next.key").is_file() and bool(self.old())
         if not ready and not interrupted:
@@ -116,9 +116,9 @@ class AuthorityDirectory:
     def _read(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")
 
-    def _write(self, stem: str, authority: Authority) -> None:
-        self._write_file(f"{stem}.key", authority.key, 0o600)
-        self._write_file(f"{stem}.pem", authority.certificate, 0o644)
+    def _write(self, stem: str, ca: CertificateAuthority) -> None:
+        self._write_file(f"{stem}.key", ca.key, 0o600)
+        self._write_file(f"{stem}.pem", ca.certificate, 0o644)
 
     def _write_file(self, name: str, text: str, mode: int) -> None:
         handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".new-")

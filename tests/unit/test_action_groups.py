@@ -55,8 +55,8 @@ def _groups():
 def test_the_members_of_a_group_are_those_that_say_so(docs, groups):
     assert set(groups) == set(OPTIONS)
     for group, members in groups.items():
-        said = [name for name, doc in docs.items() if NAMESPACE + group in doc["attributes"].get("action_group", {}).get("membership", [])]
-        assert sorted(members) == sorted(said), group
+        message = [name for name, doc in docs.items() if NAMESPACE + group in doc["attributes"].get("action_group", {}).get("membership", [])]
+        assert sorted(members) == sorted(message), group
 
 
 def test_every_member_takes_the_options_of_its_group(docs, groups):

@@ -45,7 +45,7 @@ def remove_lab() -> None:
     run_playbook("molecule/lab/destroy.yml", "-i", "localhost,", lab_name=NAME)
 
 
-def run_figures(run: dict[str, Any]) -> dict[str, Any]:
+def run_metrics(run: dict[str, Any]) -> dict[str, Any]:
     """What a run of the playbook cost, per host."""
     if run["exit_code"]:
         raise RuntimeError(run["output"])
@@ -62,8 +62,8 @@ def run_figures(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_runs(lab: Lab, results: dict[str, Any]) -> None:
-    results["first_run"] = run_figures(deploy(lab))
-    results["second_run"] = run_figures(deploy(lab))
+    results["first_run"] = run_metrics(deploy(lab))
+    results["second_run"] = run_metrics(deploy(lab))
     for name in ("first_run", "second_run"):
         one = results[name]
         progress(f"{name}: {one['seconds']} s, changed {one['changed']}, at most {one['module_runs_highest']} module runs on a host")
@@ -76,7 +76,7 @@ def services(lab: Lab, verb: str, nodes: list[str]) -> None:
 
 def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
     """Fill queues that nobody consumes, let the nodes given loose on them, and see how fast they empty them."""
-    sender_host = lab.scheduler
+    producer_host = lab.scheduler
     before = lab.nodes_by_queue()
     # Stopped services, not cancelled consumers: a consumer added again was seen to take one message a second.
     for queue in queues:
@@ -84,7 +84,7 @@ def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
     sends, sent_at = [], time.time()
     for queue in queues:
         records = lab.agent(
-            sender_host, "send", "--task", NOOP, "--queue", queue, "--rate", "100000", "--catch-up",
+            producer_host, "send", "--task", NOOP, "--queue", queue, "--rate", "100000", "--catch-up",
             "--count", str(count), "--seconds", "300",
         ).wait(400)
         sends += [record for record in records if "id" in record and "error" not in record]
@@ -117,15 +117,15 @@ def measure_throughput(lab: Lab, results: dict[str, Any]) -> None:
 
 
 def measure_sustained(lab: Lab, results: dict[str, Any]) -> None:
-    sender_host = lab.scheduler
-    lab.install_agent(sender_host)
-    sender = lab.agent(
-        sender_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(SUSTAINED_RATE), "--catch-up",
+    producer_host = lab.scheduler
+    lab.install_agent(producer_host)
+    producer = lab.agent(
+        producer_host, "send", "--task", NOOP, "--queue", QUEUE, "--rate", str(SUSTAINED_RATE), "--catch-up",
         "--seconds", str(SUSTAINED_SECONDS),
     )
-    sender.wait(SUSTAINED_SECONDS + 90)
+    producer.wait(SUSTAINED_SECONDS + 90)
     left = lab.settle([QUEUE], 120)
-    sends, unused = parse_records(sender.lines)
+    sends, unused = parse_records(producer.lines)
     result = account(sends, lab.executions(), waiting=(left.get("queued") or []) + (left.get("unacked") or []))
     result["settle_seconds"] = left.get("seconds")
     result["asked_per_second"] = SUSTAINED_RATE
@@ -151,8 +151,8 @@ def measure_hosts(lab: Lab, results: dict[str, Any]) -> None:
     """Twice as many hosts: deploy the new ones, then see what a converged run costs each host."""
     start_lab(INVENTORY, MORE)
     large = Lab(NAME, INVENTORY, MORE)
-    results["eighteen_first_run"] = run_figures(deploy(large))
-    results["eighteen_second_run"] = run_figures(deploy(large))
+    results["eighteen_first_run"] = run_metrics(deploy(large))
+    results["eighteen_second_run"] = run_metrics(deploy(large))
     progress(f"18 hosts: {results['eighteen_second_run']['seconds_per_host']} s for each host in a converged run, "
              f"9 hosts: {results.get('second_run', {}).get('seconds_per_host', '-')} s")
 
@@ -203,7 +203,7 @@ def measure_tls(lab: Lab, results: dict[str, Any]) -> None:
     remove_lab()
     start_lab(INVENTORY)
     plain = Lab(NAME, INVENTORY)
-    run_figures(deploy(plain, arguments=["--extra-vars", json.dumps(dict.fromkeys(encryption.FLAGS, False))]))
+    run_metrics(deploy(plain, arguments=["--extra-vars", json.dumps(dict.fromkeys(encryption.FLAGS, False))]))
     plain.install_agent(plain.scheduler)
     results["tls"] = encryption.compare(with_tls, encryption.rounds(plain, one_process))
     progress(f"tls: {results['tls']}")
@@ -297,7 +297,7 @@ def main() -> int:
         results["lab_seconds"] = start_lab(INVENTORY)
         lab = Lab(NAME, INVENTORY)
         if "runs" not in parts:
-            run_figures(deploy(lab))
+            run_metrics(deploy(lab))
         for part in parts:
             progress(f"== {part}")
             try:

@@ -28,8 +28,8 @@ print(json.dumps({"lock": redis.get("prod:redbeat::lock"), "left": redis.pttl("p
 
 def as_application(host, code: str) -> object:
     """Run Python code as the application's user and return what it prints."""
-    words = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", code]
-    return json.loads(host.check_output(" ".join(shlex.quote(word) for word in words)).splitlines()[-1])
+    argv = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", code]
+    return json.loads(host.check_output(" ".join(shlex.quote(word) for word in argv)).splitlines()[-1])
 
 
 def steps(host, path: str) -> dict[str, set[int]]:
@@ -57,7 +57,7 @@ def test_the_application_cannot_change_its_own_code(host):
     [
         (CONFIG, "root", "celery", "750"),
         (f"{CONFIG}/celeryconfig.py", "root", "celery", "640"),
-        (f"{CONFIG}/environment", "root", "celery", "640"),
+        (f"{CONFIG}/env", "root", "celery", "640"),
         (f"{CONFIG}/multinode_canary.py", "root", "celery", "644"),
         ("/usr/local/bin/celery-proj", "root", "root", "755"),
         ("/var/log/celery", "celery", "adm", "750"),
@@ -68,11 +68,11 @@ def test_modes(host, path, owner, group, mode):
 
 
 def test_no_secret_outside_of_the_environment_file(host):
-    secrets = re.findall(r"_PASSWORD=(\S+)", host.check_output(f"sudo cat {CONFIG}/environment"))
+    secrets = re.findall(r"_PASSWORD=(\S+)", host.check_output(f"sudo cat {CONFIG}/env"))
     assert len(secrets) == 2
     places = f"{CONFIG}/*.py /usr/local/bin/celery-proj /etc/systemd/system /etc/logrotate.d /var/log/celery"
     # Given on a command line, the secrets would stand in the journal, where sudo writes what it runs.
-    search = f"sed -n \"s/'//g; s/^[A-Z_]*_PASSWORD=//p\" {CONFIG}/environment | grep -rFq -f - "
+    search = f"sed -n \"s/'//g; s/^[A-Z_]*_PASSWORD=//p\" {CONFIG}/env | grep -rFq -f - "
     assert host.run(f"sudo sh -c {shlex.quote(search + places)}").rc == 1
     assert host.run(f"sudo sh -c {shlex.quote(search + CONFIG)}").rc == 0
     processes = host.check_output("ps -eww -o args | grep -v grep")

@@ -104,13 +104,13 @@ def environment(secrets):
 
 
 @pytest.fixture
-def stranger(master, environment):
+def unlisted(master, environment):
     """A user of another environment, with the same rules for another prefix."""
     (line,) = [line for line in master.acl_list() if line.split()[1] == environment["user"]]
-    rules = line.replace(environment["key_prefix"], "stranger:").split()[2:]
-    master.execute_command("ACL", "SETUSER", "stranger", "reset", *[rule for rule in rules if rule[0] != "#"], ">of another world")
-    yield connect(master.connection_pool.connection_kwargs["host"], "stranger", "of another world", database=environment["vhost"])
-    master.acl_deluser("stranger")
+    rules = line.replace(environment["key_prefix"], "unlisted:").split()[2:]
+    master.execute_command("ACL", "SETUSER", "unlisted", "reset", *[rule for rule in rules if rule[0] != "#"], ">of another world")
+    yield connect(master.connection_pool.connection_kwargs["host"], "unlisted", "of another world", database=environment["vhost"])
+    master.acl_deluser("unlisted")
 
 
 def test_one_master_and_the_others_follow_it(servers, sentinels, addresses):
@@ -158,12 +158,12 @@ def test_who_has_no_certificate_does_not_reach_the_password(addresses, lab):
             stripped(address, 6379).ping()
 
 
-def test_an_environment_cannot_touch_another(stranger, environment):
+def test_an_environment_cannot_touch_another(unlisted, environment):
     """Neither read, write, publish, listen, nor look around."""
     prefix = environment["key_prefix"]
     channel = f"{prefix}/{environment['vhost']}."
-    assert stranger.set("stranger:key", "value", ex=10)
-    assert stranger.publish("stranger:/0.celery.pidbox", "x") == 0
+    assert unlisted.set("unlisted:key", "value", ex=10)
+    assert unlisted.publish("unlisted:/0.celery.pidbox", "x") == 0
     for command in (
         ("GET", f"{prefix}key"),
         ("SET", f"{prefix}key", "value"),
@@ -189,7 +189,7 @@ def test_an_environment_cannot_touch_another(stranger, environment):
         ("SHUTDOWN",),
     ):
         with pytest.raises(redis.ResponseError, match="(?i)permission|can't access|NOPERM"):
-            stranger.execute_command(*command)
+            unlisted.execute_command(*command)
 
 
 def test_an_environment_may_do_what_celery_and_redbeat_do(master, environment):
@@ -229,7 +229,7 @@ def test_a_program_cannot_change_a_sentinel(addresses, secrets):
 def test_monitoring_sees_lengths_and_no_content(master, environment, secrets):
     """An exporter needs no more."""
     address = master.connection_pool.connection_kwargs["host"]
-    client = connect(address, "monitoring", secrets["vault_redis_monitoring_password"], database=environment["vhost"])
+    client = connect(address, "monitoring", secrets["vault_redis_exporter_password"], database=environment["vhost"])
     assert client.llen(f"{environment['key_prefix']}no-such-queue") == 0
     assert client.info("replication")["role"] == "master"
     for command in (("LRANGE", f"{environment['key_prefix']}default", 0, 1), ("CONFIG", "GET", "masterauth"), ("LPUSH", "x", 1)):

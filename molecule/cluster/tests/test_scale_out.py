@@ -45,8 +45,8 @@ def changes(output):
     return {host: int(count) for host, count, _unreachable, _failed in RECAP.findall(output)}
 
 
-def docker(*words):
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
+def docker(*argv):
+    return subprocess.run(["docker", *argv], check=True, capture_output=True, text=True).stdout
 
 
 def brokers_that_let_it_in():
@@ -56,7 +56,7 @@ def brokers_that_let_it_in():
     return {broker for broker, text in rules.items() if address in re.findall(r"[\d.]+", text)}
 
 
-def test_a_host_that_is_deployed_alone_is_let_in_by_the_brokers():
+def test_a_host_that_is_deployed_alone_is_allowed_by_the_brokers():
     assert brokers_that_let_it_in() == set()
     assert changes(playbook("site.yml", "--limit", ADDED))[ADDED] > 0
     assert brokers_that_let_it_in() == BROKERS

@@ -27,11 +27,11 @@ def test_each_node_runs_as_the_pools_say(host, nodes):
     assert sorted(unit.split()[0] for unit in units) == sorted(f"celery-worker-{node}.service" for node in nodes)
     cores = int(host.check_output("nproc"))
     for node, (queue, _task, _arguments, pool, concurrency) in nodes.items():
-        words = workers.arguments(host, workers.main_process(host, node))
-        assert workers.option(words, "--hostname") == f"{node}@{host.backend.get_hostname()}"
-        assert workers.option(words, "--queues") == queue
-        assert workers.option(words, "--pool") == pool
-        assert int(workers.option(words, "--concurrency")) == (concurrency or cores)
+        argv = workers.arguments(host, workers.main_process(host, node))
+        assert workers.option(argv, "--hostname") == f"{node}@{host.backend.get_hostname()}"
+        assert workers.option(argv, "--queues") == queue
+        assert workers.option(argv, "--pool") == pool
+        assert int(workers.option(argv, "--concurrency")) == (concurrency or cores)
         assert host.service(f"celery-worker-{node}").is_enabled
 
 
@@ -66,7 +66,7 @@ def test_units_are_sandboxed(host, nodes):
 
 
 def test_no_secret_is_in_a_unit_or_on_a_command_line(host, nodes):
-    password = host.check_output("sudo sed -n s/^MULTINODE_REDIS_PASSWORD=//p /etc/celery/proj/environment")
+    password = host.check_output("sudo sed -n s/^MULTINODE_REDIS_PASSWORD=//p /etc/celery/proj/env")
     assert password
     for node in nodes:
         assert password not in host.check_output(f"sudo cat /etc/systemd/system/celery-worker-{node}.service")

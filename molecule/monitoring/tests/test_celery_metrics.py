@@ -20,12 +20,12 @@ QUEUE = "data_export"
 def monitor(lab):
     """A monitoring host whose exporters have heard of every node."""
     host = lab.group("monitoring")[0]
-    wanted = {f"{name}@{worker}" for worker in lab.group("workers") for name in pulses(lab, worker)}
+    wanted = {f"{name}@{worker}" for worker in lab.group("workers") for name in heartbeats(lab, worker)}
     assert wait_until(lambda: metrics.sees_all(lab, host, wanted), 60), wanted
     return host
 
 
-def pulses(lab, host):
+def heartbeats(lab, host):
     """Names of the nodes that run on a host."""
     units = lab.run(host, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*'").split("\n")
     return [unit.split(".service")[0].removeprefix("celery-worker-") for unit in units if unit]
@@ -39,7 +39,7 @@ def consumers(lab, action):
 
 def test_every_node_is_known_by_its_own_name(lab, monitor):
     """Several nodes on one host stay apart, with their pool and their host beside."""
-    wanted = {(f"{name}@{host}", host) for host in lab.group("workers") for name in pulses(lab, host)}
+    wanted = {(f"{name}@{host}", host) for host in lab.group("workers") for name in heartbeats(lab, host)}
     samples = metrics.scrape(lab, monitor, metrics.WORKERS)
     found = {(labels["node"], labels["host"]) for labels, value in samples.find("multinode_worker_up") if value}
     assert wanted <= found
@@ -87,7 +87,7 @@ def test_length_and_age_agree_with_redis_under_load(lab, monitor):
     assert wait_until(lambda: counted() >= result["executed"], 10), (counted(), result["executed"])
 
 
-def test_held_messages_agree_with_redis(lab, monitor):
+def test_unacked_messages_agree_with_redis(lab, monitor):
     with Load(lab, [Stream("proj.tasks.sleep", [8], QUEUE, 20, 5)]):
         assert wait_until(lambda: metrics.scrape(lab, monitor, metrics.QUEUES).value("multinode_queue_unacked", queue=QUEUE) == 5, 20)
         samples = metrics.scrape(lab, monitor, metrics.QUEUES)

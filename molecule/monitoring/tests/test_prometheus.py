@@ -24,9 +24,9 @@ QUEUE = "data_export"
 BACKLOG = 20
 
 
-def opener(authority: str) -> urllib.request.OpenerDirector:
+def opener(ca: str) -> urllib.request.OpenerDirector:
     """Dial directly, and trust one CA."""
-    context = ssl.create_default_context(cadata=authority)
+    context = ssl.create_default_context(cadata=ca)
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
 
@@ -51,7 +51,7 @@ class Receiver:
         self.url = f"http://{address}:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def told(self, alert: str, status: str, **labels: str) -> list[dict[str, t.Any]]:
+    def reported(self, alert: str, status: str, **labels: str) -> list[dict[str, t.Any]]:
         """Notifications of one alert with one status."""
         return [
             entry
@@ -68,7 +68,7 @@ class Monitor:
         self.base = f"https://{lab.address(host)}"
         # The CA that the host itself trusts.
         self.opener = opener(lab.run(host, "cat /etc/multinode-tls/ca.pem"))
-        self.credential = base64.b64encode(f"monitoring:{lab.secret('vault_monitoring_password')}".encode()).decode()
+        self.credential = base64.b64encode(f"monitoring:{lab.secret('vault_monitoring_ui_password')}".encode()).decode()
 
     def get(self, path: str, body: t.Any = None) -> t.Any:
         headers = {"Authorization": f"Basic {self.credential}", "Content-Type": "application/json"}
@@ -162,7 +162,7 @@ def test_redis_and_sentinels_answer(lab: Lab, monitors: dict[str, Monitor]) -> N
         assert monitor.value('count(redis_instance_info{role="master"})') == 1
 
 
-def test_figures_of_a_host_need_the_password(lab: Lab) -> None:
+def test_metrics_of_a_host_need_the_password(lab: Lab) -> None:
     for host in (lab.group("workers")[0], lab.group("brokers")[0]):
         # Only the monitoring hosts get so far as to be asked for it.
         code = (
@@ -180,30 +180,30 @@ def test_nothing_of_monitoring_listens_beyond_its_host_without_a_password(lab: L
         assert "443" in outside, lines
         assert not outside & {"9090", "9093", "9121", "9122", "9808", "9809", "5555"}
         shown = lab.run(host, "cat /proc/[0-9]*/cmdline /etc/systemd/system/monitoring-*.service | tr '\\0' ' '")
-        secrets = ("vault_monitoring_password", "vault_node_exporter_password", "vault_redis_monitoring_password")
+        secrets = ("vault_monitoring_ui_password", "vault_node_exporter_password", "vault_redis_exporter_password")
         assert not [name for name in secrets if lab.secret(name) in shown]
 
 
 def test_a_backlog_is_notified_once_and_its_end_too(lab: Lab, monitors: dict[str, Monitor], receiver: Receiver) -> None:
     with backlog(lab):
-        assert wait_until(lambda: receiver.told("HighQueueBacklog", "firing", queue=QUEUE), 90) is not None
+        assert wait_until(lambda: receiver.reported("HighQueueBacklog", "firing", queue=QUEUE), 90) is not None
         # Time enough for the other host to notify as well, if it would.
         time.sleep(15)
-        assert len(receiver.told("HighQueueBacklog", "firing", queue=QUEUE)) == 1
-    assert wait_until(lambda: receiver.told("HighQueueBacklog", "resolved", queue=QUEUE), 120) is not None
-    assert receiver.told("HighQueueBacklog", "firing", queue=QUEUE)[0]["path"] == "/people"
+        assert len(receiver.reported("HighQueueBacklog", "firing", queue=QUEUE)) == 1
+    assert wait_until(lambda: receiver.reported("HighQueueBacklog", "resolved", queue=QUEUE), 120) is not None
+    assert receiver.reported("HighQueueBacklog", "firing", queue=QUEUE)[0]["path"] == "/people"
 
 
 def test_the_dead_mans_switch_is_held(receiver: Receiver) -> None:
     # Prometheus repeats an alert that goes on once a minute only, to an Alertmanager that has just started too.
-    assert wait_until(lambda: len(receiver.told("DeadMansSwitch", "firing")) >= 2, 180) is not None
-    assert not receiver.told("DeadMansSwitch", "resolved")
-    assert all(entry["path"] == "/switch" for entry in receiver.told("DeadMansSwitch", "firing"))
+    assert wait_until(lambda: len(receiver.reported("DeadMansSwitch", "firing")) >= 2, 180) is not None
+    assert not receiver.reported("DeadMansSwitch", "resolved")
+    assert all(entry["path"] == "/switch" for entry in receiver.reported("DeadMansSwitch", "firing"))
 
 
-def test_what_a_broker_refuses_is_told(lab: Lab, monitors: dict[str, Monitor]) -> None:
+def test_what_a_broker_refuses_is_reported(lab: Lab, monitors: dict[str, Monitor]) -> None:
     host = lab.group("brokers")[-1]
-    attempts = {"BrokerRefusesLogins": ("not-the-password", "ping"), "BrokerRefusesCommands": (lab.secret("vault_environment_password"), "config get dir")}
+    attempts = {"RedisAuthFailures": ("not-the-password", "ping"), "RedisAclDenials": (lab.secret("vault_environment_password"), "config get dir")}
     for alert, (password, command) in attempts.items():
         refused = lab.run(host, f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user prod {lab.dial(host)} {command} 2>&1", check=False)
         assert "WRONGPASS" in refused or "NOPERM" in refused, refused
@@ -235,16 +235,16 @@ def test_silences_are_shared_and_survive(lab: Lab, monitors: dict[str, Monitor],
 
 def test_one_monitoring_host_is_enough(lab: Lab, monitors: dict[str, Monitor], receiver: Receiver) -> None:
     victim, survivor = list(monitors)
-    before = len(receiver.told("HighQueueBacklog", "firing", queue=QUEUE))
+    before = len(receiver.reported("HighQueueBacklog", "firing", queue=QUEUE))
     lab.kill(victim)
     try:
         killed = time.time()
         assert wait_until(lambda: monitors[survivor].value("time() - max(timestamp(multinode_queue_length))") < 15, 30) is not None
         with backlog(lab):
-            assert wait_until(lambda: len(receiver.told("HighQueueBacklog", "firing", queue=QUEUE)) > before, 120) is not None
+            assert wait_until(lambda: len(receiver.reported("HighQueueBacklog", "firing", queue=QUEUE)) > before, 120) is not None
             print(f"\nnotified {time.time() - killed:.0f} s after a monitoring host was killed")
             time.sleep(15)
-            assert len(receiver.told("HighQueueBacklog", "firing", queue=QUEUE)) == before + 1
+            assert len(receiver.reported("HighQueueBacklog", "firing", queue=QUEUE)) == before + 1
     finally:
         lab.start(victim)
 

@@ -18,7 +18,7 @@ import pytest
 THRESHOLD = 8
 PYTHON = "/opt/celery/proj/current/venv/bin/python"
 UNIT = "watchdog-test"
-SENDER = """
+PRODUCER = """
 import json, sys
 sys.path.insert(0, "/etc/celery/proj")
 from celery import Celery
@@ -34,7 +34,7 @@ json.dump({**settings, "threshold_seconds": %d, "stop_timeout_seconds": 30}, ope
 """
 
 
-class Sender(subprocess.Popen):
+class Producer(subprocess.Popen):
     """Tasks whose results are waited for in the background."""
 
     def results(self):
@@ -45,19 +45,19 @@ class Sender(subprocess.Popen):
 
 def send(lab, host, *tasks):
     """Send tasks straight to nodes of a host."""
-    words = ["sudo", "-u", "celery", PYTHON, "-P", "-c", SENDER, json.dumps(tasks)]
-    return Sender(["docker", "exec", lab.container(host), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    argv = ["sudo", "-u", "celery", PYTHON, "-P", "-c", PRODUCER, json.dumps(tasks)]
+    return Producer(["docker", "exec", lab.container(host), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def pulse(lab, host, node):
-    return json.loads(lab.run(host, f"cat /var/lib/celery/pulse/{node}@{host}.json"))
+def heartbeat(lab, host, node):
+    return json.loads(lab.run(host, f"cat /var/lib/celery/heartbeat/{node}@{host}.json"))
 
 
 def nodes(lab, host):
     """Names of the prefork nodes of a host by their number of places."""
     units = lab.run(host, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*'").splitlines()
     names = [unit.split(".service")[0].removeprefix("celery-worker-") for unit in units]
-    return [(name, pulse(lab, host, name)["places"]) for name in names if pulse(lab, host, name)["pool"] == "prefork"]
+    return [(name, heartbeat(lab, host, name)["slots"]) for name in names if heartbeat(lab, host, name)["pool"] == "prefork"]
 
 
 def wait_for(what, seconds):
@@ -68,7 +68,7 @@ def wait_for(what, seconds):
 
 
 def active(lab, host, node):
-    return len(pulse(lab, host, node)["active"])
+    return len(heartbeat(lab, host, node)["active"])
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_hung_and_busy_workers(lab, host, short_watchdog):
     (busy, places), (hung, _places) = sorted(nodes(lab, host), key=lambda node: -node[1])[0], sorted(nodes(lab, host), key=lambda node: node[1])[0]
     if busy == hung:
         busy, hung = nodes(lab, host)[0][0], nodes(lab, host)[1][0]
-    former = {name: pulse(lab, host, name)["pid"] for name in (busy, hung)}
+    previous = {name: heartbeat(lab, host, name)["pid"] for name in (busy, hung)}
     seconds = 2 * THRESHOLD + 6
     working = send(lab, host, *[["proj.tasks.long", [seconds], f"{busy}@{host}.dq2"]] * places, ["proj.tasks.long", [1], f"{busy}@{host}.dq2"])
     stopped = send(lab, host, ["proj.tasks.long", [seconds], f"{hung}@{host}.dq2"])
@@ -118,16 +118,16 @@ def test_hung_and_busy_workers(lab, host, short_watchdog):
 
     lab.run(host, f"systemctl kill --kill-whom=main --signal=STOP celery-worker-{hung}.service")
     begin = time.monotonic()
-    wait_for(lambda: pulse(lab, host, hung)["pid"] != former[hung], THRESHOLD + 60)
+    wait_for(lambda: heartbeat(lab, host, hung)["pid"] != previous[hung], THRESHOLD + 60)
     print(f"restarted {time.monotonic() - begin:.0f} s after SIGSTOP with a threshold of {THRESHOLD} s")
 
     (result,) = stopped.results()
     assert result["node"] == f"{hung}@{host}"
     assert len(working.results()) == places + 1
-    assert pulse(lab, host, busy)["pid"] == former[busy]
-    said = short_watchdog()
-    assert f"{hung}@{host} hangs (stopped)" in said
-    assert f"{busy}@{host} hangs" not in said
+    assert heartbeat(lab, host, busy)["pid"] == previous[busy]
+    output = short_watchdog()
+    assert f"{hung}@{host} hangs (stopped)" in output
+    assert f"{busy}@{host} hangs" not in output
     # The stacks of the main process and of the child that ran the task.
-    assert "asynloop" in said
-    assert "in long" in said
+    assert "asynloop" in output
+    assert "in long" in output

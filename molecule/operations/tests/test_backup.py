@@ -28,13 +28,13 @@ def queued(lab) -> list[str]:
 @pytest.fixture(scope="module")
 def waiting(lab):
     """Tasks that wait, because nobody consumes their queue."""
-    sender = lab.scheduler
-    lab.install_agent(sender)
+    producer = lab.scheduler
+    lab.install_agent(producer)
     nodes = lab.nodes_of(QUEUE)
     schedulers(lab, "stop")
     services(lab, "stop", nodes)
     sent = lab.agent(
-        sender, "send", "--task", NOOP, "--queue", QUEUE, "--rate", "100000", "--catch-up", "--count", str(COUNT), "--seconds", "120"
+        producer, "send", "--task", NOOP, "--queue", QUEUE, "--rate", "100000", "--catch-up", "--count", str(COUNT), "--seconds", "120"
     ).wait(180)
     ids = {record["id"] for record in sent if "id" in record and "error" not in record}
     yield ids

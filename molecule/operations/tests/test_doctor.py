@@ -12,7 +12,7 @@ import pytest
 from lab.hosts import wait_until
 
 CONFIG = "/etc/celery/proj/celeryconfig.py"
-ENVIRONMENT = "/etc/celery/proj/environment"
+ENVIRONMENT = "/etc/celery/proj/env"
 # Containers share the clock of their machine; this lets every Python program of a host read another one.
 FAST_CLOCK = "import time; time.time = lambda read=time.time: read() + 600"
 SITE_CUSTOM = "$(python3 -c 'import sitecustomize; print(sitecustomize.__file__)')"

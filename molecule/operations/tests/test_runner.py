@@ -1,6 +1,6 @@
 """Playbooks run as AWX starts them: by ansible-runner, without prompts, with the answers of a survey as extra variables.
 
-AWX itself cannot be had here; a small stand-in of its API shows that the job templates are made, and made only once.
+AWX itself cannot be had here; a small stub of its API shows that the job templates are made, and made only once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from lab import ROOT
 from lab.playbooks import run_playbook
 
-TEMPLATES = {entry["verb"]: entry for entry in json.loads((ROOT / "roles/awx_job_templates/files/job_templates.json").read_text())}
+TEMPLATES = {entry["playbook_name"]: entry for entry in json.loads((ROOT / "roles/awx_job_templates/files/job_templates.json").read_text())}
 
 
 def answers(verb: str, **given) -> dict:
@@ -103,7 +103,7 @@ def test_changes_run_as_jobs(lab, private, tmp_path):
     before = lab.sentinel_master()
     for verb, given in (
         ("backup", {"redis_backup_fetch_directory": str(tmp_path)}),
-        ("failover", {}),
+        ("switchover", {}),
         ("drain", {"celery_drain_hosts": host, "celery_drain_timeout_seconds": 30}),
         ("undrain", {"celery_drain_hosts": host}),
     ):
@@ -116,7 +116,7 @@ def test_changes_run_as_jobs(lab, private, tmp_path):
 def test_bad_answers_are_refused(private):
     for verb, given in (
         ("drain", {"celery_drain_hosts": "no-such-host"}),
-        ("failover", {"redis_failover_to": "no-such-host"}),
+        ("switchover", {"redis_switchover_to": "no-such-host"}),
     ):
         code, output = runner(private, verb, **given)
         assert code != 0, output[-2000:]
@@ -201,7 +201,7 @@ def create(url: str, **given):
 
 def test_job_templates_are_made_once_and_corrected(awx):
     verbs = ["drain", "site"]
-    done = create(awx, awx_job_templates_verbs=verbs)
+    done = create(awx, awx_job_templates_playbooks=verbs)
     assert done.returncode == 0, done.stdout[-4000:]
     made = {one["name"]: one for one in Awx.things["job_templates"]}
     assert sorted(made) == ["Celery: Drain", "Celery: Site"]
@@ -213,7 +213,7 @@ def test_job_templates_are_made_once_and_corrected(awx):
     # A second run writes what was changed by hand, and nothing else.
     Awx.writes.clear()
     drain["description"] = "changed by hand"
-    done = create(awx, awx_job_templates_verbs=verbs)
+    done = create(awx, awx_job_templates_playbooks=verbs)
     assert done.returncode == 0, done.stdout[-4000:]
     assert Awx.writes == [f"PATCH /api/v2/job_templates/{drain['id']}/"]
     assert drain["description"] == TEMPLATES["drain"]["description"]

@@ -16,9 +16,9 @@ def host(lab):
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"celery_worker_scale_pool": "vido", "celery_worker_scale_processes": 2}, 'have no pool "vido"; the pools there are'),
-        ({"celery_worker_scale_pool": "video"}, "Set celery_worker_scale_processes, celery_worker_scale_concurrency or both"),
-        ({"celery_worker_scale_pool": "video", "celery_worker_scale_processes": -1}, "set a whole number of at least 1"),
+        ({"celery_worker_scale_pool": "vido", "celery_worker_scale_instances": 2}, 'have no pool "vido"; the pools there are'),
+        ({"celery_worker_scale_pool": "video"}, "Set celery_worker_scale_instances, celery_worker_scale_concurrency or both"),
+        ({"celery_worker_scale_pool": "video", "celery_worker_scale_instances": -1}, "set a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_refused_before_anything_changes(lab, host, variables, message):
@@ -46,7 +46,7 @@ def test_the_last_consumer_of_a_queue_is_not_removed_by_mistake(lab):
     last = lab.group("workers_io")
     done = lab.playbook("playbooks/ops/remove_workers.yml", check=False, celery_drain_hosts=last)
     assert done.returncode != 0
-    assert "celery_drain_unserved_queues_allowed" in done.stdout
+    assert "celery_drain_queues_without_consumer_allowed" in done.stdout
     assert drains.nodes_up(lab, last[0])
 
 
@@ -56,7 +56,7 @@ def test_a_worker_leaves_and_comes_back_under_load(lab, host):
         removed = lab.playbook("playbooks/ops/remove_workers.yml", celery_drain_hosts=[host]).stdout
         assert sorted(drains.rows(removed)) == before
         assert lab.run(host, "find /etc/systemd/system -name 'celery-worker*'") == ""
-        assert lab.run(host, "ls /etc/celery/proj").split().count("environment") == 0
+        assert lab.run(host, "ls /etc/celery/proj").split().count("env") == 0
         lab.playbook("playbooks/workers.yml", "--limit", host)
     assert drains.nodes_up(lab, host) == before
     result = load.result()

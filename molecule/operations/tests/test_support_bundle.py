@@ -54,6 +54,6 @@ def test_bundle_holds_every_host_and_no_secret(lab, tmp_path):
         assert f"bundle/{host}/commands/journal.txt" in texts, host
     for host in lab.group("brokers"):
         assert b"maxmemory-policy noeviction" in texts[f"bundle/{host}/files/etc/redis-broker/redis.conf"]
-    assert b"MULTINODE_REDIS_PASSWORD=(hidden)" in texts[f"bundle/{worker}/files/etc/celery/proj/environment"]
+    assert b"MULTINODE_REDIS_PASSWORD=(hidden)" in texts[f"bundle/{worker}/files/etc/celery/proj/env"]
     assert b"_VHOST" in texts[f"bundle/{worker}/files/etc/celery/proj/celeryconfig.py"]
     assert io.BytesIO(texts["bundle/doctor.json"]).read(1) == b"{"

@@ -1,4 +1,4 @@
-"""Planned changes of the brokers lose nothing and show senders no error."""
+"""Planned changes of the brokers lose nothing and show producers no error."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def assert_nothing_noticed(result: dict) -> None:
     assert result["accepted"] > 200, "too little load to prove anything"
     assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
     assert result["executed"] == result["accepted"]
-    assert max(result["execution_gap_seconds"], result["sender_gap_seconds"]) <= GAP_SECONDS
+    assert max(result["execution_gap_seconds"], result["producer_gap_seconds"]) <= GAP_SECONDS
 
 
 def test_an_unknown_host_is_refused_before_anything_changes(lab):
     before = lab.sentinel_master()
-    done = lab.playbook("playbooks/ops/failover.yml", check=False, redis_failover_to="no-such-host")
+    done = lab.playbook("playbooks/ops/switchover.yml", check=False, redis_switchover_to="no-such-host")
     assert done.returncode != 0
     assert "no such broker" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert "changed=1" not in done.stdout

@@ -99,9 +99,9 @@ def spoil(project, text: str, name: str = "celery.py") -> None:
 )
 def test_bad_input_is_refused_before_anything_changes(lab, playbook, variables, message):
     # The inventory itself is checked by other tests.
-    said = playbooks.output(lab, f"playbooks/ops/{playbook}.yml", "--skip-tags", "always", fails=True, **variables)
-    assert message in said
-    assert "changed=1" not in said
+    output = playbooks.output(lab, f"playbooks/ops/{playbook}.yml", "--skip-tags", "always", fails=True, **variables)
+    assert message in output
+    assert "changed=1" not in output
     assert set(releases(lab).values()) == {SHIPPED}
 
 
@@ -112,7 +112,7 @@ def test_an_update_that_is_killed_is_finished_by_the_next_run(lab, results):
 
     def kill() -> None:
         updates.kill_in_the_middle(lab, "rolling_update", victim, NEXT, **variables)
-        # What was not reached goes on with the former release.
+        # What was not reached goes on with the previous release.
         assert set(releases(lab, rest).values()) == {SHIPPED}
 
     result = results["update"] = updates.under_load(lab, "rolling_update", before=kill, **variables)
@@ -140,9 +140,9 @@ def test_a_bad_release_is_stopped_before_the_first_batch(lab, project, text, mes
     spoil(project, text)
     one = lab.group("workers")[0]
     version = f"bad_{request.node.callspec.id}"
-    said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
+    output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
                             celery_update_version=version, celery_app_source=str(project))
-    assert message in said
+    assert message in output
     assert (updates.current(lab, one), updates.running(lab, one)) == (SHIPPED, {SHIPPED})
 
 
@@ -155,11 +155,11 @@ def test_a_release_that_does_not_know_a_waiting_task_is_stopped(lab, project):
     try:
         with Load(lab, [Stream(NOOP, [], QUEUE, 50, 7)]) as load:
             wait_until(lambda: load.accepted() == 7, 30)
-            said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
+            output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
                                     celery_update_version="bad_forgetful", celery_app_source=str(project))
     finally:
         services(lab, "start", consuming)
-    assert "does not know tasks that wait" in said and f"{QUEUE}: {NOOP} (7)" in said
+    assert "does not know tasks that wait" in output and f"{QUEUE}: {NOOP} (7)" in output
     assert updates.current(lab, one) == SHIPPED
     result = load.result()
     assert (result["lost"], result["failed"], result["executed"]) == (0, 0, 7)
@@ -172,10 +172,10 @@ def test_a_batch_that_fails_goes_back_and_the_rest_is_untouched(lab, project):
     processes = "systemctl show --property=Id,MainPID 'celery-worker-*'"
     before = lab.run(second, processes)
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 10), Stream("proj.tasks.sleep", [0.5], "data_export", 2)]) as load:
-        said = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", "workers_cpu", fails=True,
+        output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", "workers_cpu", fails=True,
                                 celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
                                 celery_update_rollback_on_failure=True)
-    assert f"video@{first} did not execute its canary" in said and "The batch went back" in said
+    assert f"video@{first} did not execute its canary" in output and "The batch went back" in output
     assert (updates.current(lab, first), updates.running(lab, first)) == (SHIPPED, {SHIPPED})
     assert lab.run(second, processes) == before
     result = load.result()

@@ -1,4 +1,4 @@
-"""Passwords in an encrypted vault change under load: no task is lost, no queue is without a consumer, the former ones end."""
+"""Passwords in an encrypted vault change under load: no task is lost, no queue is without a consumer, the previous ones end."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def under_load(lab, check: bool, **variables) -> tuple[str, dict]:
     with Load(lab, STREAMS) as load:
         time.sleep(3)
         started = time.time()
-        said = rotate(lab, check, **variables)
+        output = rotate(lab, check, **variables)
         seconds = round(time.time() - started, 1)
         time.sleep(2)
     result = load.result() | {"seconds": seconds, "consumers": updates.consumers(lab, load.started_at, load.ended_at)}
@@ -114,33 +114,33 @@ def under_load(lab, check: bool, **variables) -> tuple[str, dict]:
     assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
     assert result["executed"] == result["accepted"]
     assert result["consumers"] and all(count["fewest"] >= max(1, count["at_first"] - 1) for count in result["consumers"].values()), result["consumers"]
-    return said, result
+    return output, result
 
 
 def test_passwords_change_under_load(lab, thief):
-    former = passwords(lab)
-    thief(*next(iter(former.items())))
-    # The sender has the former password in its memory, and nothing restarts it: that password must stay valid until it is gone.
-    said, first = under_load(lab, check=False)
-    assert "The former password stays valid" in said and f"{lab.address(lab.scheduler)}:" in said, said[-3000:]
+    previous = passwords(lab)
+    thief(*next(iter(previous.items())))
+    # The producer has the previous password in its memory, and nothing restarts it: that password must stay valid until it is gone.
+    output, first = under_load(lab, check=False)
+    assert "The previous password stays valid" in output and f"{lab.address(lab.scheduler)}:" in output, output[-3000:]
     assert connected(lab)
     new, restarted = passwords(lab), workers(lab)
-    for user, password in former.items():
-        assert new[user] != password and password not in said and new[user] not in said
+    for user, password in previous.items():
+        assert new[user] != password and password not in output and new[user] not in output
         assert (accepted(lab, user, password), accepted(lab, user, new[user])) == ({True}, {True})
 
-    # The same run again completes it, with a sender that has the new one, and restarts nobody a second time. Whoever is connected with
-    # the former one is cut off, as is wanted of a stolen password.
-    said, second = under_load(lab, check=True, credentials_connections_closed=True)
-    assert "Only the new passwords are valid" in said
+    # The same run again completes it, with a producer that has the new one, and restarts nobody a second time. Whoever is connected with
+    # the previous one is cut off, as is wanted of a stolen password.
+    output, second = under_load(lab, check=True, credentials_connections_closed=True)
+    assert "Only the new passwords are valid" in output
     assert (passwords(lab), workers(lab)) == (new, restarted)
     assert not connected(lab)
-    for user, password in former.items():
+    for user, password in previous.items():
         assert (accepted(lab, user, password), accepted(lab, user, new[user])) == ({False}, {True})
 
-    figures = {"both valid": first, "former ended": second}
-    keys = ("seconds", "accepted", "executed", "lost", "doubled", "refused", "execution_gap_seconds", "sender_gap_seconds")
+    metrics = {"both valid": first, "previous ended": second}
+    keys = ("seconds", "accepted", "executed", "lost", "doubled", "refused", "execution_gap_seconds", "producer_gap_seconds")
     text = report.table(["run", *(key.replace("_", " ") for key in keys)],
-                        [[name, *(result.get(key) for key in keys)] for name, result in figures.items()])
+                        [[name, *(result.get(key) for key in keys)] for name, result in metrics.items()])
     print("\n" + text)
-    report.write("rotation", figures, text)
+    report.write("rotation", metrics, text)

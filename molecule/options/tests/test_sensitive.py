@@ -13,9 +13,9 @@ from lab.playbooks import run_playbook
 
 COMMON, SENSITIVE, NODE = "test-1", "test-4", "sensitive@test-4"
 # Sends a task as the configuration under a directory says, then tries what only a worker may do.
-SENDER = """
+PRODUCER = """
 import json, sys
-sys.path.insert(0, "/etc/celery/sender")
+sys.path.insert(0, "/etc/celery/producer")
 from celery import Celery
 app = Celery("tests")
 app.config_from_object("celeryconfig")
@@ -44,7 +44,7 @@ def test_it_runs_as_a_user_of_its_own():
     process = workers.main_process(host, "sensitive")
     assert host.check_output(f"ps -o user:20= -p {process}").strip() == "celery_sensitive"
     assert host.run("id celery").rc != 0
-    assert host.check_output("sudo stat -c '%U %G %a' /etc/celery/proj/environment") == "root celery_sensitive 640"
+    assert host.check_output("sudo stat -c '%U %G %a' /etc/celery/proj/env") == "root celery_sensitive 640"
     assert machine(COMMON).run("id celery_sensitive").rc != 0
 
 
@@ -59,16 +59,16 @@ def test_neither_side_has_the_password_of_the_other():
     (COMMON, "celery", "video@test-1", NODE), (SENSITIVE, "celery_sensitive", NODE, "video@test-1"),
 ])  # fmt: skip
 def test_remote_control_reaches_the_workers_of_one_environment(name, user, seen, unseen):
-    said = machine(name).check_output(f"sudo -u {user} celery-proj inspect ping --timeout=5")
-    assert f"{seen}: OK" in said
-    assert unseen not in said
+    output = machine(name).check_output(f"sudo -u {user} celery-proj inspect ping --timeout=5")
+    assert f"{seen}: OK" in output
+    assert unseen not in output
 
 
-def test_a_sender_puts_tasks_into_the_queue_and_reads_nothing():
+def test_a_producer_puts_tasks_into_the_queue_and_reads_nothing():
     run_playbook("molecule/options/sender.yml")
     host = machine(COMMON)
-    words = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", SENDER]
-    answers = json.loads(host.check_output(" ".join(shlex.quote(word) for word in words)).splitlines()[-1])
+    argv = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", PRODUCER]
+    answers = json.loads(host.check_output(" ".join(shlex.quote(word) for word in argv)).splitlines()[-1])
     sent = answers.pop("sent")
     machine(SENSITIVE).check_output(f"timeout 30 sh -c 'until sudo grep -q \"{sent}.* succeeded\" /var/log/celery/sensitive.log; do sleep 0.3; done'")
     assert len(answers) == 5
@@ -76,6 +76,6 @@ def test_a_sender_puts_tasks_into_the_queue_and_reads_nothing():
 
 
 def test_checks_of_the_cluster_ask_both_environments():
-    said = run_playbook("playbooks/ops/verify.yml").stdout
-    assert f"| {NODE} " in said and "| video@test-1 " in said
+    output = run_playbook("playbooks/ops/verify.yml").stdout
+    assert f"| {NODE} " in output and "| video@test-1 " in output
     assert "Nothing found" in run_playbook("playbooks/ops/doctor.yml").stdout

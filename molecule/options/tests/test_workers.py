@@ -14,9 +14,9 @@ from lab.playbooks import run_playbook
 testinfra_hosts = ["ansible://test-1"]
 NODES = ["video", "video-2", "general", "export", "export-2", "leaving"]
 POOLS = [
-    {"name": "video", "queues": ["video_processing"], "processes": 2, "concurrency": 1, "environment": {"MARK": 'a "b" %h'}},
+    {"name": "video", "queues": ["video_processing"], "instances": 2, "concurrency": 1, "env": {"MARK": 'a "b" %h'}},
     {"name": "general", "queues": ["default"], "pool": "threads", "concurrency": 2, "time_limit_seconds": 0},
-    {"name": "export", "queues": ["data_export"], "pool": "gevent", "processes": 2},
+    {"name": "export", "queues": ["data_export"], "pool": "gevent", "instances": 2},
 ]
 LEAVING = {"name": "leaving", "queues": ["leaving"], "pool": "solo"}
 QUEUES = [queue for pool in POOLS for queue in pool["queues"]]
@@ -33,7 +33,7 @@ FAST = {"celery_worker_drain_timeout_seconds": 8, "celery_worker_stop_timeout_se
 
 def converge(**variables):
     """Run the worker role and what it needs on the host; ANSIBLE_INVENTORY names the inventories."""
-    arguments = ("--limit", "test-1", "--tags", "common,celery_worker")
+    arguments = ("--limit", "test-1", "--tags", "packages,celery_worker")
     return run_playbook("playbooks/workers.yml", *arguments, **variables).stdout
 
 
@@ -98,8 +98,8 @@ def test_a_stop_during_a_task_loses_nothing(host, kind):
 def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
     (identity,) = workers.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
     host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
-    said = drain("state=drained app_name=proj timeout_seconds=3")
-    assert f"leaving: given back: proj.tasks.long[{identity}]" in said
+    output = drain("state=drained app_name=proj timeout_seconds=3")
+    assert f"leaving: given back: proj.tasks.long[{identity}]" in output
     # Its service starts no program either, as after a reboot.
     host.check_output("sudo systemctl restart supervisor")
     host.check_output("timeout 20 sh -c 'until sudo supervisorctl status | grep -q STOPPED; do sleep 0.3; done'")

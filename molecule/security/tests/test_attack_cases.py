@@ -24,14 +24,14 @@ plain() { timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && cat >&3 && cat <&3' "$
 sealed() { timeout 10 openssl s_client -connect "$1:$2" -quiet -verify_return_error -verify_ip "$1" -CAfile "$tls_ca" $certificate; }
 broker() { if [ "$broker_tls" = yes ]; then sealed "$1" "$2"; else plain "$1" "$2"; fi; }
 # The last line is no command: the server closes the connection, as Sentinel does for nothing else.
-words() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
-redis() { words "$@" | broker "$master" "$redis_port"; }
+request() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
+redis() { request "$@" | broker "$master" "$redis_port"; }
 redis_as_configured() {
-  . "/etc/celery/$app/environment"
+  . "/etc/celery/$app/env"
   redis "$(sed -n "s/^_USER = ['\"]\(.*\)['\"]$/\1/p" "/etc/celery/$app/celeryconfig.py")" "$MULTINODE_REDIS_PASSWORD" "$@"
 }
 redis_anonymous() { printf '%s\r\nQUIT\r\n' "$*" | broker "$master" "$redis_port"; }
-sentinel() { words "$@" | broker "$master" "$sentinel_port"; }
+sentinel() { request "$@" | broker "$master" "$sentinel_port"; }
 request() {
   printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "${5:-GET}" "$3" "$1"
   [ -z "$4" ] || printf 'Authorization: Basic %s\r\n' "$(printf %s "$4" | base64 -w0)"
@@ -100,20 +100,20 @@ class Ground:
             "other_password": found["vault_sensitive_environment_password"],
             "other_prefix": other["key_prefix"],
             "other_vhost": str(other["vhost"]),
-            "sender_user": other["sender_user"],
-            "sender_password": found["vault_sensitive_environment_sender_password"],
+            "producer_user": other["producer_user"],
+            "producer_password": found["vault_sensitive_environment_producer_password"],
             "admin_user": "admin",
             "admin_password": found["vault_redis_admin_password"],
             "replica_user": "replica",
             "replica_password": found["vault_redis_replica_password"],
             "monitoring_user": "monitoring",
-            "monitoring_password": found["vault_redis_monitoring_password"],
+            "monitoring_password": found["vault_redis_exporter_password"],
             "client_user": "celery",
             "client_password": found["vault_sentinel_client_password"],
             "sentinel_admin_user": "admin",
             "sentinel_admin_password": found["vault_sentinel_admin_password"],
-            "front_user": "monitoring",
-            "front_password": found["vault_monitoring_password"],
+            "proxy_user": "monitoring",
+            "proxy_password": found["vault_monitoring_ui_password"],
             "node_user": "prometheus",
             "node_password": found["vault_node_exporter_password"],
         }
@@ -133,9 +133,9 @@ class Ground:
         self.remove_outside()
         image = json.loads(self.lab.docker("inspect", self.lab.container(self.worker)))[0]["Config"]["Image"]
         self.lab.docker("run", "--detach", "--rm", "--name", self.outside, "--network", self.lab.name, image, "sleep", "infinity")
-        authority = self.lab.run(self.worker, f"cat {FILES}/ca.pem")
+        ca = self.lab.run(self.worker, f"cat {FILES}/ca.pem")
         subprocess.run(
-            ["docker", "exec", "--interactive", self.outside, "sh", "-c", f"mkdir {FILES} && cat >{FILES}/ca.pem"], input=authority, text=True, check=True,
+            ["docker", "exec", "--interactive", self.outside, "sh", "-c", f"mkdir {FILES} && cat >{FILES}/ca.pem"], input=ca, text=True, check=True,
         )
 
     def remove_outside(self) -> None:
@@ -162,15 +162,15 @@ def _ground(lab):
 
 
 @pytest.mark.parametrize("case", ATTACK_CASES, ids=lambda case: case.id)
-def test_attack_is_refused_and_the_legitimate_client_let_in(ground, case):
+def test_attack_is_refused_and_the_legitimate_client_accepted(ground, case):
     if not ground.present[case.needs]:
         pytest.skip(f"the hosts have no {case.needs}")
-    said = ground.run(case.attempt)
-    refusal = re.search(case.attempt.answer, said)
-    assert refusal, f"expected {case.attempt.answer}, got: {said[-600:]}"
-    said = ground.run(case.legitimate)
-    success = re.search(case.legitimate.answer, said, re.MULTILINE)
-    assert success, f"the legitimate client expected {case.legitimate.answer}, got: {said[-600:]}"
+    output = ground.run(case.attempt)
+    refusal = re.search(case.attempt.answer, output)
+    assert refusal, f"expected {case.attempt.answer}, got: {output[-600:]}"
+    output = ground.run(case.legitimate)
+    success = re.search(case.legitimate.answer, output, re.MULTILINE)
+    assert success, f"the legitimate client expected {case.legitimate.answer}, got: {output[-600:]}"
     ground.results.append((case, refusal[0], success[0][-40:]))
 
 

@@ -16,7 +16,7 @@ from lab.hosts import Lab, wait_until
 
 TABLE = "inet multinode_celery"
 RULES = "/etc/multinode-firewall/rules.nft"
-SENTINEL, EXPORTER, MESH, FRONT, SSH = 26379, 9100, 9094, 443, 22
+SENTINEL, EXPORTER, ALERTMANAGER, PROXY, SSH = 26379, 9100, 9094, 443, 22
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 # The role alone, without preflight.
 ALONE = ("--tags", "firewall", "--skip-tags", "always")
@@ -37,13 +37,13 @@ print(json.dumps([dial(address, port) for address, port in json.loads(sys.argv[1
 LISTEN = "import socket, sys; server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=socket.AF_INET6)\nwhile True: server.accept()[0].close()"
 
 
-def dialled(lab: Lab, host: str, places: list[tuple[str, int]], prefix: str = "") -> dict[tuple[str, int], str]:
+def connected(lab: Lab, host: str, places: list[tuple[str, int]], prefix: str = "") -> dict[tuple[str, int], str]:
     """What happens to connections from a host."""
     answer = lab.docker("exec", lab.container(host), *prefix.split(), "python3", "-c", DIAL, json.dumps(places))
     return dict(zip(places, json.loads(answer), strict=True))
 
 
-def dialled_from_outside(places: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
+def connected_from_outside(places: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """The same from the control machine, which is on the network and in no group."""
     done = subprocess.run([sys.executable, "-c", DIAL, json.dumps(places)], capture_output=True, text=True, check=True)
     return dict(zip(places, json.loads(done.stdout), strict=True))
@@ -79,25 +79,25 @@ def test_only_the_hosts_of_the_groups_reach_the_ports(lab, redis_port):
     worker = apart(lab, "workers", "brokers", "monitoring")
     brokers = [(lab.address(broker), port) for port in (redis_port, SENTINEL)]
     exporters = [(lab.address(host), EXPORTER) for host in (broker, worker, monitor)]
-    front, ssh = [(lab.address(monitor), FRONT)], [(lab.address(broker), SSH)]
-    # One Alertmanager alone has no mesh.
-    mesh = [(lab.address(monitor), MESH)] if len(lab.group("monitoring")) > 1 else []
-    everything = brokers + exporters + mesh + front + ssh
+    proxy, ssh = [(lab.address(monitor), PROXY)], [(lab.address(broker), SSH)]
+    # One Alertmanager alone has no cluster.
+    alertmanagers = [(lab.address(monitor), ALERTMANAGER)] if len(lab.group("monitoring")) > 1 else []
+    everything = brokers + exporters + alertmanagers + proxy + ssh
 
     def opened(*groups: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
         allowed = [place for group in groups for place in group]
         return {place: "open" if place in allowed else "refused" for place in everything}
 
-    assert dialled_from_outside(everything) == opened(front, ssh)
+    assert connected_from_outside(everything) == opened(proxy, ssh)
     own = [(lab.address(worker), EXPORTER)]
-    assert dialled(lab, worker, everything) == opened(brokers, front, ssh, own)
+    assert connected(lab, worker, everything) == opened(brokers, proxy, ssh, own)
     scheduler = lab.group("schedulers")[0]
-    assert {dialled(lab, scheduler, brokers)[place] for place in brokers} == {"open"}
+    assert {connected(lab, scheduler, brokers)[place] for place in brokers} == {"open"}
     for peer in [host for host in lab.group("brokers") if host != broker][:1]:
-        assert dialled(lab, peer, everything) == opened(brokers, front, ssh)
+        assert connected(lab, peer, everything) == opened(brokers, proxy, ssh)
     # One that is on the same host comes over the loopback interface; the other monitoring host does not.
     other = lab.group("monitoring")[-1]
-    assert dialled(lab, other, everything) == opened(everything)
+    assert connected(lab, other, everything) == opened(everything)
 
 
 def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_port):
@@ -110,7 +110,7 @@ def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_po
     lab.run(broker, f"nft '{foreign}'; nft add element {TABLE} brokers_ipv4 '{{ {outside} }}'")
     lab.run(worker, f"nft delete table {TABLE}")
     try:
-        assert dialled_from_outside(unlisted) == {unlisted[0]: "open"}
+        assert connected_from_outside(unlisted) == {unlisted[0]: "open"}
         nat = lab.run(broker, others)
         announced = changes(lab.playbook("playbooks/site.yml", *ALONE, "--check", "--limit", f"{broker},{worker}").stdout)
         mended = changes(lab.playbook("playbooks/site.yml", *ALONE).stdout)
@@ -118,7 +118,7 @@ def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_po
         assert len(mended) == len(lab.group("all"))
         assert {host: live(lab, host) for host in before} == before
         assert lab.run(broker, others) == nat
-        assert dialled_from_outside(unlisted) == {unlisted[0]: "refused"}
+        assert connected_from_outside(unlisted) == {unlisted[0]: "refused"}
     finally:
         lab.run(broker, "nft delete table inet test_of_another")
 
@@ -134,14 +134,14 @@ def test_rules_that_cut_off_the_control_machine_are_taken_back(lab):
     )
 
     assert done.returncode != 0
-    assert "could not connect to the host within 6 s" in done.stdout and "has its former rules again" in done.stdout, done.stdout[-3000:]
+    assert "could not connect to the host within 6 s" in done.stdout and "has its previous rules again" in done.stdout, done.stdout[-3000:]
     assert time.time() - started > 6
     # The host itself did it, when its timer ran out.
     assert "multinode-celery-firewall-rollback" in lab.run(host, "journalctl --no-pager --since -2min --unit 'multinode-celery-firewall-rollback*'")
     assert (live(lab, host), lab.run(host, f"cat {RULES}")) == (before, kept)
     assert "active" not in lab.run(host, "systemctl is-active multinode-celery-firewall-rollback.timer", check=False).split()
     place = (lab.address(host), SSH)
-    assert dialled_from_outside([place]) == {place: "open"}
+    assert connected_from_outside([place]) == {place: "open"}
 
 
 def test_unlisted_hosts_are_refused_over_ipv6_too(lab, redis_port):
@@ -156,10 +156,10 @@ def test_unlisted_hosts_are_refused_over_ipv6_too(lab, redis_port):
     )
     try:
         lab.docker("exec", "--detach", lab.container(broker), "python3", "-c", LISTEN, *map(str, place))
-        assert wait_until(lambda: dialled(lab, broker, [place])[place] == "open", 10) is not None, "nothing listens"
-        assert dialled(lab, broker, [place], unlisted) == {place: "refused"}
+        assert wait_until(lambda: connected(lab, broker, [place])[place] == "open", 10) is not None, "nothing listens"
+        assert connected(lab, broker, [place], unlisted) == {place: "refused"}
         lab.run(broker, f"nft add element {TABLE} brokers_ipv6 '{{ fd00:6d6e::2 }}'")
-        assert dialled(lab, broker, [place], unlisted) == {place: "open"}
+        assert connected(lab, broker, [place], unlisted) == {place: "open"}
     finally:
         listener = f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2"
         lab.run(broker, f"ip link del inside; ip netns del unlisted; {listener} | xargs -r kill", check=False)

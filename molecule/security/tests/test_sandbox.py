@@ -19,7 +19,7 @@ UNITS = {
     r"flower": (1.2, NONE, "nothing else is open"),
     r"monitoring-(prometheus|alertmanager|redis-exporter-.+)": (1.2, NONE, "/proc tells the time of the boot"),
     r"monitoring-node-exporter": (1.8, NONE, "its figures are those of all filesystems, devices and of /proc"),
-    r"monitoring-front": (1.7, "0000000000000400", "it listens on 443: CAP_NET_BIND_SERVICE of the host's own user namespace"),
+    r"monitoring-proxy": (1.7, "0000000000000400", "it listens on 443: CAP_NET_BIND_SERVICE of the host's own user namespace"),
     r"transparent-hugepages": (1.3, NONE, "root, without a capability, owns the file that it writes"),
     r"multinode-firewall": (2.9, None, "it changes the rules of the network, before a file system of its own can be relied on: CAP_NET_ADMIN"),
 }

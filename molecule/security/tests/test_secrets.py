@@ -38,7 +38,7 @@ PLACES = {
 HOMES = re.compile(
     r"^/etc/redis-broker/(users\.acl|sentinel-users\.acl|replication\.conf|boot-guard\.secret)$"
     r"|^/var/lib/redis-broker/(redis|sentinel)\.conf$"
-    r"|^/etc/celery/[^/]+/environment$"
+    r"|^/etc/celery/[^/]+/env$"
     r"|^/etc/monitoring/redis-exporter-\w+\.json$"
     r"|^/etc/prometheus/secrets/[\w-]+$"
     r"|^/etc/multinode-tls/host\.key$"
@@ -65,7 +65,7 @@ class Search:
         self.names: dict[str, str] = {}
         for values in lab.hostvars.values():
             for name, value in values.items():
-                # Beside the passwords the vault says since when one is valid, and has no former one where none changes.
+                # Beside the passwords the vault says since when one is valid, and has no previous one where none changes.
                 if name.startswith("vault_") and not name.endswith("_changed") and len(value) >= 16:
                     self.add(name, value)
         assert len(set(self.names.values())) >= 8, "the inventory has no secrets"

@@ -34,14 +34,14 @@ def answer(address, port, certificate, key):
                     context.load_cert_chain(certificate, key)
                 connection = context.wrap_socket(connection, server_hostname=address)
             connection.sendall(b"PING\\r\\n")
-            return "said " + connection.recv(100).decode(errors="replace").strip()
+            return "answered " + connection.recv(100).decode(errors="replace").strip()
     except OSError as error:
         return f"{type(error).__name__}: {error}"
 
 clients = {"plain": (None, ""), "nameless": ("", ""), "strange": ("STRANGE/host.pem", "STRANGE/host.key"), "own": ("FILES/host.pem", "FILES/host.key")}
 print(json.dumps([[*place, name, answer(*place, *files)] for place in json.load(sys.stdin) for name, files in clients.items()]))
 """.replace("FILES", FILES).replace("STRANGE", STRANGE)
-# Runs on a host: each client dials an impostor on this host, whose certificate is for the dialled address but of another
+# Runs on a host: each client dials an impostor on this host, whose certificate is for the address it connects to but of another
 # authority, and then the real server. An impostor that was believed would have been told a user and a password.
 IMPOSTOR = """
 import json, socket, ssl, sys, threading, time
@@ -49,7 +49,7 @@ import json, socket, ssl, sys, threading, time
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("STRANGE/host.pem", "STRANGE/host.key")
 listener = socket.create_server(("127.0.0.1", 0))
-told = []
+reported = []
 
 def deceive():
     while True:
@@ -57,9 +57,9 @@ def deceive():
         connection.settimeout(5)
         try:
             with context.wrap_socket(connection, server_side=True) as secured:
-                told.append(["believed", secured.recv(100).decode(errors="replace")])
+                reported.append(["believed", secured.recv(100).decode(errors="replace")])
         except OSError as error:
-            told.append(["refused", str(error)])
+            reported.append(["refused", str(error)])
 
 threading.Thread(target=deceive, daemon=True).start()
 
@@ -72,12 +72,12 @@ def outcome(client, *words):
 def try_all(clients):
     answers = {}
     for name, (client, address, port) in clients.items():
-        told.clear()
+        reported.clear()
         mistaken = outcome(client, "127.0.0.1", listener.getsockname()[1])
         end = time.time() + 5
-        while not told and time.time() < end:
+        while not reported and time.time() < end:
             time.sleep(0.05)
-        answers[name] = {"mistaken": mistaken, "told": list(told), "real": outcome(client, address, port)}
+        answers[name] = {"mistaken": mistaken, "reported": list(reported), "real": outcome(client, address, port)}
     print(json.dumps(answers))
 
 sentinel, redis_address, ports = json.load(sys.stdin)
@@ -185,9 +185,9 @@ try_all({"redis_exporter": (exporter(9121), redis_address, ports[0]), "sentinel_
 """
 
 
-def run(lab, host: str, code: str, question: object, *words: str) -> object:
+def run(lab, host: str, code: str, question: object, *argv: str) -> object:
     """Run Python code on a host and return what it prints."""
-    command = ["docker", "exec", "--interactive", lab.container(host), *words, *([] if words else ["python3"]), "-c", code]
+    command = ["docker", "exec", "--interactive", lab.container(host), *argv, *([] if argv else ["python3"]), "-c", code]
     done = subprocess.run(command, input=json.dumps(question), capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -244,7 +244,7 @@ def test_only_a_certificate_of_the_cluster_is_let_in(lab, worker):
     assert len(answers) == 4 * len(places)
     for (address, port, client), answer in answers.items():
         # Let in, and asked for a password next.
-        expected = answer.startswith("said -NOAUTH") if client == "own" else "NOAUTH" not in answer and "PONG" not in answer
+        expected = answer.startswith("answered -NOAUTH") if client == "own" else "NOAUTH" not in answer and "PONG" not in answer
         assert expected, (address, port, client, answer)
         # Refused by the server while its port is open; the reason is lost where the server closes before all is said.
         assert client == "own" or answer.startswith(("SSLError", "SSLEOFError", "ConnectionResetError", "BrokenPipeError")), (address, port, client, answer)
@@ -271,18 +271,18 @@ def test_the_plain_port_is_closed(lab, worker):
 )
 def test_a_man_in_the_middle_is_refused(lab, worker, question, group, code, expected):
     host = worker if group == "workers" else lab.group(group)[0]
-    words = {
+    argv = {
         PROGRAMS: as_celery("/opt/celery/proj/current/venv/bin/python"),
         WATCHDOG: as_celery("/usr/bin/python3"),
         QUEUES: as_celery(lab.run(lab.group("monitoring")[0], "ls -d /opt/celery/tools/celery-exporter/releases/*/venv/bin/python").split()[0]),
     }.get(code, [])
-    answers = run(lab, host, IMPOSTOR + code, question, *words)
+    answers = run(lab, host, IMPOSTOR + code, question, *argv)
     assert set(answers) == expected
     for name, answer in answers.items():
         assert answer["real"][0] == "ok", (name, answer)
         assert answer["mistaken"][0] != "ok", (name, answer)
-        # It was dialled, and told nothing.
-        assert answer["told"] and all(kind == "refused" for kind, _what in answer["told"]), (name, answer)
+        # The client connected, and sent nothing.
+        assert answer["reported"] and all(kind == "refused" for kind, _what in answer["reported"]), (name, answer)
 
 
 def served(lab, host: str, port: int) -> str:
@@ -313,6 +313,6 @@ def test_certificates_are_renewed_under_load(lab):
     assert after == {(host, port): files[host] for host, port in places}
     assert all(after[place] != before[place] for place in places)
     assert lab.sentinel_master() == master
-    assert (result["lost"], result["refused"], result["failed"], result["senders_hanging"]) == (0, 0, 0, 0), result
+    assert (result["lost"], result["refused"], result["failed"], result["producers_hanging"]) == (0, 0, 0, 0), result
     assert result["accepted"] > 120
-    assert max(result["execution_gap_seconds"], result["sender_gap_seconds"]) < GAP_SECONDS, result
+    assert max(result["execution_gap_seconds"], result["producer_gap_seconds"]) < GAP_SECONDS, result

@@ -30,15 +30,15 @@ def test_no_archive_is_reached(host):
 
 def test_what_is_installed_came_from_the_folders(host):
     wheels = {hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in (FOLDER / "wheels").iterdir()}
-    bills = host.check_output("sudo find /opt/celery/tools -name sbom.json").split()
+    sboms = host.check_output("sudo find /opt/celery/tools -name sbom.json").split()
     # Of the exporter and of Flower.
-    assert len(bills) == 2, bills
-    for bill in (*bills, "/opt/celery/proj/releases/1.0.0/sbom.json"):
-        components = json.loads(host.check_output("sudo cat %s", bill))["components"]
+    assert len(sboms) == 2, sboms
+    for sbom in (*sboms, "/opt/celery/proj/releases/1.0.0/sbom.json"):
+        components = json.loads(host.check_output("sudo cat %s", sbom))["components"]
         hashes = {entry["name"]: [value["content"] for value in entry.get("hashes", [])] for entry in components}
         # The project itself is a folder, which has no hash.
-        assert len([name for name in hashes if hashes[name]]) > 20, bill
-        assert {name for name, found in hashes.items() if not set(found) <= wheels} == set(), bill
+        assert len([name for name in hashes if hashes[name]]) > 20, sbom
+        assert {name for name, found in hashes.items() if not set(found) <= wheels} == set(), sbom
     mirror = (FOLDER / "mirror" / "Packages").read_text().split("\n\n")
     offered = {tuple(line.split(": ", 1)[1] for line in entry.splitlines() if line.startswith(("Package: ", "Version: "))) for entry in mirror}
     for package in ("redis-server", "redis-sentinel", "prometheus", "prometheus-alertmanager", "nginx", "python3-venv"):

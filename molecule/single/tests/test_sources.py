@@ -40,9 +40,9 @@ def _example(tmp_path_factory):
     shutil.copytree(ROOT / "examples" / "proj", copy, ignore=shutil.ignore_patterns("__pycache__"))
     description = (copy / "pyproject.toml").read_text()
     # Without a version of its own the source of kind package means the version of the release.
-    for former, wanted in (('name = "proj"', f'name = "{NAME}"'), ('version = "1.0.0"', 'version = "1.3.0"')):
-        assert former in description
-        description = description.replace(former, wanted, 1)
+    for previous, wanted in (('name = "proj"', f'name = "{NAME}"'), ('version = "1.0.0"', 'version = "1.3.0"')):
+        assert previous in description
+        description = description.replace(previous, wanted, 1)
     (copy / "pyproject.toml").write_text(f'{description}\n[tool.flit.module]\nname = "proj"\n')
     return copy
 

@@ -31,7 +31,7 @@ class ModuleRun:
 
 
 class FakePrograms:
-    """A folder at the front of the path with scripts of a test; each call of one is a line of :meth:`calls`."""
+    """A folder at the proxy of the path with scripts of a test; each call of one is a line of :meth:`calls`."""
 
     def __init__(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder

@@ -66,7 +66,7 @@ def test_everything_executed_once():
     assert (result["accepted"], result["executed"], result["lost"], result["doubled"], result["waiting"]) == (3, 3, 0, 0, 0)
 
 
-def test_lost_waiting_and_doubled_are_told_apart():
+def test_lost_waiting_and_doubled_are_distinguished():
     result = accounting.account(sends(1, 2, 3, 4), executions((0, 1.1), (1, 2.1), (1, 9.0)), waiting=[IDS[2], "of another run"])
     assert result["lost_ids"] == [IDS[3]]
     assert (result["executed"], result["doubled"], result["waiting"], result["lost"]) == (2, 1, 1, 1)
@@ -85,8 +85,8 @@ def test_a_refused_send_is_neither_lost_nor_executed():
 
 
 def test_executions_of_other_runs_do_not_count():
-    stranger = accounting.Execution(str(uuid.uuid4()), 1.5, "general@cpu-2")
-    result = accounting.account(sends(1), [stranger, *executions((0, 1.1))])
+    unlisted = accounting.Execution(str(uuid.uuid4()), 1.5, "general@cpu-2")
+    result = accounting.account(sends(1), [unlisted, *executions((0, 1.1))])
     assert result["nodes"] == {"general@cpu-1": 1}
 
 
@@ -95,7 +95,7 @@ def test_gap_lies_between_fault_and_return():
     done = executions((0, 0.1), (1, 1.1), (2, 2.1), (3, 3.1), (4, 10.5), (5, 11.1), (6, 12.1), (7, 13.0))
     result = accounting.account(attempts, done, fault_at=3.2, healed_at=12.5)
     assert result["execution_gap_seconds"] == pytest.approx(7.4)
-    assert result["sender_gap_seconds"] == pytest.approx(7.0)
+    assert result["producer_gap_seconds"] == pytest.approx(7.0)
 
 
 def test_no_recovery_is_a_gap_until_the_host_returns():
@@ -103,7 +103,7 @@ def test_no_recovery_is_a_gap_until_the_host_returns():
     assert result["execution_gap_seconds"] == pytest.approx(23.9)
 
 
-def test_a_node_that_stays_silent_shows():
+def test_a_node_that_executes_nothing_shows():
     done = executions((0, 0.1), (1, 1.1), (2, 2.1)) + executions((3, 0.2), node="general@cpu-2")
     result = accounting.account(sends(0, 1, 2, 3), done, fault_at=0.5)
     assert result["node_gap_seconds"]["general@cpu-2"] == pytest.approx(2.8)

@@ -20,7 +20,7 @@ PACKAGE = "ansible_collections.multinode.celery.plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
 ACTIONS = sorted(path.stem for path in (PLUGINS / "action").glob("*.py") if path.stem != "__init__")
 # Actions that hand their arguments on: the module of the same name validates them.
-HANDS_ON = {"celery_release", "doctor_host", "file_set", "support_bundle"}
+HANDS_ON = {"python_release", "doctor_host", "file_set", "support_bundle"}
 # What an action gives to its module besides the task's options; a task that gives it is refused.
 SET_BY_ACTION = {"firewall_rules": {"step"}}
 KEYS = ("type", "required", "default", "choices", "elements")

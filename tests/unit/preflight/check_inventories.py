@@ -51,7 +51,7 @@ def check(path: str, loader: t.Any) -> dict[str, t.Any]:
     defaults = loader.load_from_file(os.path.join(role_path(), "defaults/main.yml"))
     names = sorted(inventory.hosts)
     known = {name: manager.get_vars(host=inventory.hosts[name]).get("known_facts") for name in names}
-    said: list[str] = []
+    message: list[str] = []
     for stage in ["inventory", *(["hosts"] if all(known.values()) else [])]:
         if stage == "hosts":
             for name in names:
@@ -66,9 +66,9 @@ def check(path: str, loader: t.Any) -> dict[str, t.Any]:
         try:
             action_of("preflight", args, variables, loader).run(task_vars=variables)
         except AnsibleActionFail as exc:
-            said.append(str(exc))
+            message.append(str(exc))
             break
-    return {"stage": stage, "message": "\n".join(said)}
+    return {"stage": stage, "message": "\n".join(message)}
 
 
 def role_path() -> str:

@@ -18,17 +18,17 @@ import yaml
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
 SECRETS = {
     "vault_environment_password": "Hn3wq7Rk1bVz8sXc5tYp2mLd",
-    "vault_environment_monitoring_password": "Gm2vp6Qj9aTy3rVb4sWn8kKc",
+    "vault_celery_observer_password": "Gm2vp6Qj9aTy3rVb4sWn8kKc",
     "vault_sensitive_environment_password": "Fk1un5Ph8zSx2qUa3rVm7jJb",
-    "vault_sensitive_environment_sender_password": "Ej9tm4Ng7yRw1pTz2qUk6hHa",
+    "vault_sensitive_environment_producer_password": "Ej9tm4Ng7yRw1pTz2qUk6hHa",
     "vault_redis_admin_password": "Jp4ev9Tm2cWa6rZd8uNq3kFg",
     "vault_redis_replica_password": "Ks5fx1Un3dXb7qAe9vMr4jGh",
     "vault_redis_sentinel_password": "Lt6gy2Vo4eYc8pBf1wNs5hHj",
-    "vault_redis_monitoring_password": "Mu7hz3Wp5fZd9oCg2xPt6gJk",
+    "vault_redis_exporter_password": "Mu7hz3Wp5fZd9oCg2xPt6gJk",
     "vault_sentinel_admin_password": "Nv8ja4Xq6gAe1nDh3yQu7fKm",
     "vault_sentinel_peer_password": "Pw9kb5Yr7hBf2mEj4zRv8dLn",
     "vault_sentinel_client_password": "Qx1mc6Zs8jCg3kFk5aSw9cMp",
-    "vault_monitoring_password": "Rz2nd7At9kDh4mGm6bTx1fNr",
+    "vault_monitoring_ui_password": "Rz2nd7At9kDh4mGm6bTx1fNr",
     "vault_node_exporter_password": "Sa3pe8Bu1mEj5nHn7cVy2gPs",
 }
 FACTS = {

@@ -61,32 +61,32 @@ def own_files(*names: str) -> dict[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
     issued = tls.issue(COMPANY, tls.public_pem(key.public_key()), names, 30)
-    return {"tls_own_certificate": issued, "tls_own_key": text, "tls_own_ca": COMPANY.certificate}
+    return {"tls_custom_certificate": issued, "tls_custom_key": text, "tls_custom_ca": COMPANY.certificate}
 
 
-COMPANY = tls.new_authority("Company", 60)
+COMPANY = tls.new_ca("Company", 60)
 # Valid for the brokers and both cpu hosts at the addresses that the tests give them.
 OWN = own_files("broker-1", "broker-2", "broker-3", "cpu-1", "cpu-2", *(f"198.51.100.{last}" for last in range(11, 16)))
 TLS = "group_vars/all/tls.yml"
 
 CASES = {
-    "certificate-of-others": Case({TLS: OWN}, r"\[own_certificate\] tls_own_certificate on io-1: it is not valid for .*io-1\. Get one that is"),
+    "certificate-of-others": Case({TLS: OWN}, r"\[custom_certificate\] tls_custom_certificate on io-1: it is not valid for .*io-1\. Get one that is"),
     "certificate-with-the-key-of-another": Case(
-        {TLS: OWN, "host_vars/cpu-2/tls.yml": {"tls_own_key": own_files("cpu-2")["tls_own_key"]}},
-        r"\[own_certificate\] tls_own_key on cpu-2: it does not belong to tls_own_certificate",
+        {TLS: OWN, "host_vars/cpu-2/tls.yml": {"tls_custom_key": own_files("cpu-2")["tls_custom_key"]}},
+        r"\[custom_certificate\] tls_custom_key on cpu-2: it does not belong to tls_custom_certificate",
     ),
     "certificate-of-an-unknown-ca": Case(
-        {TLS: {**OWN, "tls_own_ca": tls.new_authority("Other", 60).certificate}},
-        r"\[own_certificate\] tls_own_ca on broker-1, .*it holds no CA that has issued tls_own_certificate",
+        {TLS: {**OWN, "tls_custom_ca": tls.new_ca("Other", 60).certificate}},
+        r"\[custom_certificate\] tls_custom_ca on broker-1, .*it holds no CA that has issued tls_custom_certificate",
     ),
-    "certificate-without-its-key": Case({TLS: {**OWN, "tls_own_key": ""}}, r"\[own_certificate\] tls_own_key on .*it is missing beside the others"),
+    "certificate-without-its-key": Case({TLS: {**OWN, "tls_custom_key": ""}}, r"\[custom_certificate\] tls_custom_key on .*it is missing beside the others"),
     "certificate-that-is-none": Case(
-        {TLS: {**OWN, "tls_own_certificate": "/etc/ssl/company.pem"}},
-        r"\[own_certificate\] tls_own_certificate on .*it cannot be used, .*no certificate in PEM form.*Give PEM texts",
+        {TLS: {**OWN, "tls_custom_certificate": "/etc/ssl/company.pem"}},
+        r"\[custom_certificate\] tls_custom_certificate on .*it cannot be used, .*no certificate in PEM form.*Give PEM texts",
     ),
     "certificate-of-one-host": Case(
         {"host_vars/cpu-1/tls.yml": OWN},
-        r"\[own_certificate\] tls_own_ca on broker-1, .*cpu-1 has a certificate of your own, which nobody trusts here",
+        r"\[custom_certificate\] tls_custom_ca on broker-1, .*cpu-1 has a certificate of your own, which nobody trusts here",
     ),
     "monitoring-user-of-workers": Case(
         {"host_vars/cpu-1/app.yml": {"cluster_environment": WATCHING}},
@@ -106,7 +106,7 @@ CASES = {
     ),
     "no-secrets": Case(
         {"group_vars/all/vault.yml": dict.fromkeys(inventories.SECRETS)},
-        r"\[secret_missing\] vault_environment_monitoring_password, .*vault_environment_password, "
+        r"\[secret_missing\] vault_celery_observer_password, .*vault_environment_password, "
         r".*vault_redis_admin_password, .*multinode\.celery\.ops\.create_secrets",
     ),
     "two-sentinels": Case(
@@ -118,8 +118,8 @@ CASES = {
         r"\[sentinel_even\] number of Sentinels = 4 on broker-1, broker-2, broker-3, broker-4: an even number",
     ),
     "single-node-of-three": Case(
-        {REDIS: {"redis_single_node": True}},
-        r"\[single_node\] redis_single_node = true on broker-1, .*3 hosts are brokers",
+        {REDIS: {"redis_standalone": True}},
+        r"\[standalone\] redis_standalone = true on broker-1, .*3 hosts are brokers",
     ),
     "quorum-out-of-reach": Case(
         {SENTINEL: {"redis_sentinel_quorum": 4}},
@@ -197,8 +197,8 @@ CASES = {
         r"\[pool_autoscale\] celery_worker_pools\[video\] = autoscale .* on cpu-1, cpu-2: give min and max, or \{\} for a fixed size\. Correct",
     ),
     "unknown-key-of-an-override": Case(
-        {CPU: {"celery_worker_pool_overrides": {"video": {"procesess": 3}}}},
-        r"\[pool_key\] celery_worker_pool_overrides\[video\] = unknown key 'procesess' on cpu-1, cpu-2: .*did you mean 'processes'\? "
+        {CPU: {"celery_worker_pool_overrides": {"video": {"instancess": 3}}}},
+        r"\[pool_key\] celery_worker_pool_overrides\[video\] = unknown key 'instancess' on cpu-1, cpu-2: .*did you mean 'instances'\? "
         r"Correct it in group_vars/workers/celery_worker\.yml",
     ),
     "unknown-pool-type-of-an-override": Case(
@@ -214,19 +214,19 @@ CASES = {
         r"\[pool_type\] celery_worker_pool_overrides = \['video'\] on cpu-1, cpu-2: give a dictionary of pools and their keys\. Correct it in group_vars",
     ),
     "defaults-that-no-pool-can-have": Case(
-        {CPU: {"celery_worker_pool_defaults": {"max_tasks_per_child": -1, "autoscale": {"min": 0, "max": 3}, "procesess": 3, "pool": "gevnet", "name": "x"}}},
+        {CPU: {"celery_worker_pool_defaults": {"max_tasks_per_child": -1, "autoscale": {"min": 0, "max": 3}, "instancess": 3, "pool": "gevnet", "name": "x"}}},
         r"inventory, 5 errors\.",
         more=(
             r"\[pool_max_tasks_per_child\] celery_worker_pool_defaults = max_tasks_per_child -1 on cpu-1, cpu-2: set .*\. Correct it in group_vars",
             r"\[pool_autoscale\] celery_worker_pool_defaults = autoscale .* on cpu-1, cpu-2: min is 0, set .*\. Correct it in group_vars",
-            r"\[pool_key\] celery_worker_pool_defaults = unknown key 'procesess' on cpu-1, cpu-2: .*did you mean 'processes'\? Correct it in group_vars",
+            r"\[pool_key\] celery_worker_pool_defaults = unknown key 'instancess' on cpu-1, cpu-2: .*did you mean 'instances'\? Correct it in group_vars",
             r"\[pool_pool\] celery_worker_pool_defaults = pool 'gevnet' on cpu-1, cpu-2: .*did you mean 'gevent'\? Correct it in group_vars",
             r"\[pool_key\] celery_worker_pool_defaults = key 'name' on cpu-1, cpu-2: each pool has its own\. Remove it, and set it in each pool in group_vars",
         ),
     ),
     "variable-that-supervisor-cannot-hold": Case(
-        {IO: {**pools({**EXPORT, "environment": {"TITLE": "'quoted'"}}), "celery_worker_manager": "supervisor"}},
-        r"\[pool_environment\] celery_worker_pools\[export\] = environment on io-1: supervisor cannot hold the value of TITLE: .*Correct it in group_vars",
+        {IO: {**pools({**EXPORT, "env": {"TITLE": "'quoted'"}}), "celery_worker_manager": "supervisor"}},
+        r"\[pool_env\] celery_worker_pools\[export\] = env on io-1: supervisor cannot hold the value of TITLE: .*Correct it in group_vars",
     ),
     "pool-made-of-facts": Case(
         {CPU: pools({**PREFORK, "concurrency": "{{ ansible_facts.processor_nproc - 4 }}"}, GENERAL)},
@@ -246,7 +246,7 @@ CASES = {
         r"\[pool_twice\] celery_worker_pools = name video on cpu-1, cpu-2: two pools",
     ),
     "node-twice": Case(
-        {CPU: pools({**PREFORK, "processes": 2}, {**GENERAL, "name": "video-2"})},
+        {CPU: pools({**PREFORK, "instances": 2}, {**GENERAL, "name": "video-2"})},
         r"\[node_twice\] celery_worker_pools = node video-2 on cpu-1, cpu-2: .*video and video-2",
     ),
     "gevent-with-autoscale": Case(
@@ -361,10 +361,10 @@ GOOD = ("prod", "test", "dev")
 # Changes of the prod inventory that must pass: null is no value, wherever it stands.
 ACCEPTED = {
     "concurrency-of-null": {CPU: pools({**PREFORK, "concurrency": None}, GENERAL)},
-    "processes-of-null": {CPU: pools({**PREFORK, "processes": None}, GENERAL)},
+    "processes-of-null": {CPU: pools({**PREFORK, "instances": None}, GENERAL)},
     "autoscale-of-nulls": {CPU: pools({**PREFORK, "autoscale": {"min": None, "max": None}}, GENERAL)},
     "defaults-of-null": {CPU: {"celery_worker_pool_defaults": {"concurrency": None, "autoscale": None}}},
-    "overrides-of-null": {CPU: {"celery_worker_pool_overrides": {"video": {"processes": None}, "general": None}}},
+    "overrides-of-null": {CPU: {"celery_worker_pool_overrides": {"video": {"instances": None}, "general": None}}},
     "concurrency-made-of-facts": {CPU: pools({**PREFORK, "concurrency": "{{ ansible_facts.processor_nproc * 2 }}"}, GENERAL)},
 }
 # These are deployed with site.yml as a user would; all are given to the action plugin, which takes a tenth of the time.

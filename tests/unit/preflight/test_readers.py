@@ -44,14 +44,14 @@ def test_preflight_and_doctor_see_the_same_values(name: str, hosts: dict[str, di
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_a_play_gives_to_a_role_is_its_value(name: str, hosts: dict[str, dict[str, t.Any]]) -> None:
     for host, read in hosts[name].items():
-        assert "nftables" in read["preflight"]["common_packages"], host
+        assert "nftables" in read["preflight"]["packages_names"], host
 
 
 @pytest.mark.parametrize(
     ("host", "path"),
     [
-        ("monitor-1", "/etc/multinode-front/nginx.conf"),
-        ("monitor-1", "/etc/systemd/system/monitoring-front.service"),
+        ("monitor-1", "/etc/monitoring-proxy/nginx.conf"),
+        ("monitor-1", "/etc/systemd/system/monitoring-proxy.service"),
         ("monitor-1", "/etc/systemd/system/monitoring-prometheus.service"),
         ("monitor-1", "/etc/systemd/system/monitoring-alertmanager.service"),
         ("broker-1", "/etc/systemd/system/monitoring-node-exporter.service"),
@@ -59,7 +59,7 @@ def test_what_a_play_gives_to_a_role_is_its_value(name: str, hosts: dict[str, di
         ("broker-1", "/etc/systemd/system/multinode-firewall.service"),
         ("broker-1", "/etc/redis-broker/redis.conf"),
         ("broker-1", "/var/lib/redis-broker/sentinel.conf"),
-        ("cpu-1", "/etc/celery/proj/environment"),
+        ("cpu-1", "/etc/celery/proj/env"),
         ("cpu-1", "/etc/systemd/system/celery-worker-video.service"),
         ("cpu-1", "/etc/logrotate.d/celery"),
     ],

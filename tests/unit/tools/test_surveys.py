@@ -63,7 +63,7 @@ def test_a_variable_of_a_play_has_the_default_and_the_type_that_it_has_there() -
     assert surveys.of_a_play("everywhere", "Words.", playbook) == {"type": "bool", "description": "Words. Without an answer: false."}
 
 
-@pytest.mark.parametrize("entry", TEMPLATES, ids=lambda entry: entry["verb"])
+@pytest.mark.parametrize("entry", TEMPLATES, ids=lambda entry: entry["playbook_name"])
 def test_questions_have_the_form_of_awx(entry: dict) -> None:
     variables = [question["variable"] for question in entry["survey"]["spec"]]
     assert len(variables) == len(set(variables))

@@ -20,7 +20,7 @@ CUT = AnsibleConnectionFailure("no route")
 
 
 class Host(ActionModule):
-    """An action whose host answers what it is told to, the last thing for ever, and counts new connections."""
+    """An action whose host answers what it is told to, the last thing permanently, and counts new connections."""
 
     def __init__(self, *answers: t.Any, transport: str = "ssh") -> None:
         self._task = SimpleNamespace(check_mode=False, args=ARGS)
@@ -77,7 +77,7 @@ def test_rules_that_end_the_connection_at_once_are_confirmed_too() -> None:
 def test_rules_that_the_host_took_back_are_a_failure(answers: tuple) -> None:
     result = Host(*answers).run()
     assert result["failed"] and result["rolled_back"]
-    assert "former rules again" in result["msg"]
+    assert "previous rules again" in result["msg"]
 
 
 def test_a_host_that_stays_away_is_a_failure() -> None:

@@ -61,11 +61,11 @@ def test_a_file_that_others_can_read_is_closed(run, tmp_path):
 
 def test_a_password_is_changed_in_two_steps(run, tmp_path):
     run()
-    former = read(tmp_path)["vault_a_password"]
+    previous = read(tmp_path)["vault_a_password"]
     result = run(step="introduce", names=["all"], minimum_age_hours=24)
     assert (result["changed"], result["introduced"], result["under_way"], result["recent"]) == (True, ["vault_a_password"], ["vault_a_password"], [])
     present = read(tmp_path)
-    assert present["vault_a_password_previous"] == former != present["vault_a_password"]
+    assert present["vault_a_password_previous"] == previous != present["vault_a_password"]
     again = run(step="introduce", names=["all"], minimum_age_hours=24)
     assert (again["changed"], again["under_way"]) == (False, ["vault_a_password"])
     assert run(step="retire", names=["all"])["changed"]

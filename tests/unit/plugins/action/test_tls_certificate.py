@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.multinode.celery.plugins.action.tls_certificate import ActionModule
 from ansible_collections.multinode.celery.plugins.plugin_utils import tls
-from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory import AuthorityDirectory
+from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory import CaDirectory
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -49,10 +49,10 @@ class Host(ActionModule):
     def give(self, directory: pathlib.Path, *names: str, **more) -> dict:
         args = {
             "ca_directory": str(directory), "ca_name": "CA", "ca_days": 3650, "ca_passphrase": "", "ca_replace": False, "names": ["cpu-1", *names],
-            "days": 365, "renew_before_days": 30, "own_certificate": "", "own_key": "", "own_ca": "", **PATHS, **more,
+            "days": 365, "renew_before_days": 30, "custom_certificate": "", "custom_key": "", "custom_ca": "", **PATHS, **more,
         }
         self.trips.clear()
-        return self._own(args, {}) if args.get("own_certificate") else self._issued(args, {})
+        return self._custom(args, {}) if args.get("custom_certificate") else self._issued(args, {})
 
 
 def test_a_new_host_takes_two_trips_and_a_settled_one_takes_one(tmp_path):
@@ -85,10 +85,10 @@ def test_check_mode_changes_nothing_and_says_what_is_due(tmp_path):
 def test_a_host_follows_a_rotation_step_by_step(tmp_path):
     host = Host()
     host.give(tmp_path / "tls")
-    directory = AuthorityDirectory(str(tmp_path / "tls"), "CA", 3650)
+    directory = CaDirectory(str(tmp_path / "tls"), "CA", 3650)
     directory.advance("introduce")
-    told = host.give(tmp_path / "tls")
-    assert (told["changed"], told["reason"], told["changed_paths"]) == (True, "", ["/e/ca.pem"])
+    reported = host.give(tmp_path / "tls")
+    assert (reported["changed"], reported["reason"], reported["changed_paths"]) == (True, "", ["/e/ca.pem"])
     directory.advance("switch")
     assert "another CA" in host.give(tmp_path / "tls")["reason"]
     directory.advance("retire")
@@ -107,18 +107,18 @@ def test_a_host_does_not_go_over_to_a_strange_ca(tmp_path):
 
 
 def test_a_host_changes_over_to_certificates_of_the_user_in_three_runs(tmp_path):
-    host, company = Host(), tls.new_authority("Company", 60)
+    host, company = Host(), tls.new_ca("Company", 60)
     host.give(tmp_path / "tls")
     key = ec.generate_private_key(ec.SECP256R1())
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
-    own = {"own_certificate": tls.issue(company, tls.public_pem(key.public_key()), ["cpu-1"], 30), "own_key": text}
+    own = {"custom_certificate": tls.issue(company, tls.public_pem(key.public_key()), ["cpu-1"], 30), "custom_key": text}
     with pytest.raises(tls.TlsError, match="three runs"):
-        host.give(tmp_path / "tls", **own, own_ca=company.certificate)
+        host.give(tmp_path / "tls", **own, custom_ca=company.certificate)
     cluster = host.files["bundle"]
-    assert host.give(tmp_path / "tls", own_ca=company.certificate)["changed_paths"] == ["/e/ca.pem"]
+    assert host.give(tmp_path / "tls", custom_ca=company.certificate)["changed_paths"] == ["/e/ca.pem"]
     assert host.files["bundle"] == cluster + company.certificate
-    assert "/e/host.pem" in host.give(tmp_path / "tls", **own, own_ca=company.certificate + cluster)["changed_paths"]
-    host.give(tmp_path / "tls", **own, own_ca=company.certificate)
+    assert "/e/host.pem" in host.give(tmp_path / "tls", **own, custom_ca=company.certificate + cluster)["changed_paths"]
+    host.give(tmp_path / "tls", **own, custom_ca=company.certificate)
     assert host.files["bundle"] == company.certificate
-    with pytest.raises(tls.TlsError, match="tls_own_ca holds no certificate"):
-        host.give(tmp_path / "tls", own_ca="/etc/ssl/company.pem")
+    with pytest.raises(tls.TlsError, match="tls_custom_ca holds no certificate"):
+        host.give(tmp_path / "tls", custom_ca="/etc/ssl/company.pem")

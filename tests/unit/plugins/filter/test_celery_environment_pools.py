@@ -16,10 +16,10 @@ def host(*pools, name="prod", **more):
 VIDEO = {"name": "video", "queues": ["video", "bulk"]}
 HOSTVARS = {
     "cpu-1": host(VIDEO),
-    "cpu-2": host(VIDEO, celery_worker_pool_overrides={"video": {"processes": 3, "queues": ["other"]}}),
+    "cpu-2": host(VIDEO, celery_worker_pool_overrides={"video": {"instances": 3, "queues": ["other"]}}),
     "cpu-3": host({"name": "video-2", "queues": ["video"]}),
     "other": host({"name": "elsewhere", "queues": ["elsewhere"]}, name="staging"),
-    "sender": {},
+    "producer": {},
     "new": {"cluster_environment": {"name": "prod"}},
 }
 
@@ -36,10 +36,10 @@ def test_all_workers_of_the_environment_count_with_their_overrides():
 
 
 def test_more_hosts_and_more_processes_change_nothing_that_is_written():
-    fleet = {f"cpu-{number}": host(VIDEO, celery_worker_pool_defaults={"processes": number}) for number in range(1, 50)}
+    fleet = {f"cpu-{number}": host(VIDEO, celery_worker_pool_defaults={"instances": number}) for number in range(1, 50)}
     assert environment_pools(fleet, fleet, "prod") == environment_pools(["cpu-1"], fleet, "prod")
 
 
 def test_pools_that_are_none_are_refused_with_their_host():
-    with pytest.raises(AnsibleFilterError, match=r"cpu-9: \[pool_processes\] celery_worker_pools\[video\] = processes 0"):
-        environment_pools(["cpu-9"], {"cpu-9": host({**VIDEO, "processes": 0})}, "prod")
+    with pytest.raises(AnsibleFilterError, match=r"cpu-9: \[pool_instances\] celery_worker_pools\[video\] = instances 0"):
+        environment_pools(["cpu-9"], {"cpu-9": host({**VIDEO, "instances": 0})}, "prod")

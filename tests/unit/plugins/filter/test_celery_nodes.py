@@ -37,23 +37,23 @@ def test_auto_follows_the_kind_of_pool(kind, expected):
 
 
 def test_greenlets_and_numbers_win_over_auto():
-    assert nodes(pool(pool="gevent"), greenlets=20)[0]["concurrency"] == 20
+    assert nodes(pool(pool="gevent"), greenlet_concurrency=20)[0]["concurrency"] == 20
     assert nodes(pool(concurrency="7"))[0]["concurrency"] == 7
 
 
-def test_processes_keep_the_first_name_when_scaled():
-    assert [node["name"] for node in nodes(pool(processes=3))] == ["video", "video-2", "video-3"]
-    assert nodes(pool(processes=3))[0] == nodes(pool())[0]
+def test_instances_keep_the_first_name_when_scaled():
+    assert [node["name"] for node in nodes(pool(instances=3))] == ["video", "video-2", "video-3"]
+    assert nodes(pool(instances=3))[0] == nodes(pool())[0]
 
 
 def test_defaults_are_below_the_pool_and_environments_are_merged():
     (node,) = nodes(
-        pool(environment={"A": 1}, concurrency=2),
-        defaults={"concurrency": 9, "max_tasks_per_child": 50, "environment": {"A": 0, "B": True}},
+        pool(env={"A": 1}, concurrency=2),
+        defaults={"concurrency": 9, "max_tasks_per_child": 50, "env": {"A": 0, "B": True}},
     )
     assert node["concurrency"] == 2
     assert "--max-tasks-per-child=50" in node["arguments"]
-    assert node["environment"] == {"A": "1", "B": "True"}
+    assert node["env"] == {"A": "1", "B": "True"}
 
 
 def test_child_limits_are_for_prefork_only():
@@ -93,7 +93,7 @@ def test_limits_events_includes_and_options_reach_the_command_line():
         ({"concurrency": 0}, "concurrency 0 on cpu-1: set a whole number of at least 1, or auto"),
         ({"concurrency": "many"}, "concurrency 'many'"),
         ({"concurrency": True}, "concurrency True"),
-        ({"processes": 0}, "processes 0"),
+        ({"instances": 0}, "instances 0"),
         ({"pool": "solo", "concurrency": 2}, "one task at a time"),
         ({"pool": "gevent", "autoscale": {"min": 1, "max": 2}}, "prefork only"),
         ({"autoscale": {"min": 3, "max": 2}}, "autoscale {'min': 3, 'max': 2} on cpu-1: the least of 3 is above"),
@@ -103,9 +103,9 @@ def test_limits_events_includes_and_options_reach_the_command_line():
         ({"conccurency": 2}, "unknown key 'conccurency' on cpu-1: there is no such key, did you mean 'concurrency'?"),
         ({"options": "--purge"}, "options '--purge' on cpu-1: give a list"),
         ({"options": ["a\nb"]}, "a line break"),
-        ({"environment": ["A=1"]}, "environment on cpu-1: give a dictionary"),
-        ({"environment": {"A-B": 1}}, "'A-B' is not a name of an environment variable"),
-        ({"environment": {"A": "secret\n"}}, "the value of A has a line break"),
+        ({"env": ["A=1"]}, "env on cpu-1: give a dictionary"),
+        ({"env": {"A-B": 1}}, "'A-B' is not a name of an environment variable"),
+        ({"env": {"A": "secret\n"}}, "the value of A has a line break"),
     ],
 )
 def test_bad_pools_are_refused_with_the_key_and_the_value(bad, message):
@@ -116,20 +116,20 @@ def test_bad_pools_are_refused_with_the_key_and_the_value(bad, message):
 
 def test_everything_that_is_wrong_is_said_at_once():
     with pytest.raises(AnsibleFilterError) as caught:
-        nodes(pool(processes=0, concurrency="many"), pool(name="B"), defaults={"pool": "gevnet"}, overrides={"video": {"queue": []}})
-    said = str(caught.value).splitlines()
-    checks = [line.split("]")[0].lstrip("[") for line in said]
-    assert checks == ["pool_pool", "pool_processes", "pool_concurrency", "pool_key", "pool_name"]
-    assert said[0].endswith("choose one of prefork, gevent, eventlet, threads, solo, did you mean 'gevent'? Correct it.")
+        nodes(pool(instances=0, concurrency="many"), pool(name="B"), defaults={"pool": "gevnet"}, overrides={"video": {"queue": []}})
+    message = str(caught.value).splitlines()
+    checks = [line.split("]")[0].lstrip("[") for line in message]
+    assert checks == ["pool_pool", "pool_instances", "pool_concurrency", "pool_key", "pool_name"]
+    assert message[0].endswith("choose one of prefork, gevent, eventlet, threads, solo, did you mean 'gevent'? Correct it.")
 
 
 def test_two_pools_cannot_give_one_node_name():
     with pytest.raises(AnsibleFilterError, match="node video-2 on cpu-1: the pools video and video-2 would both start"):
-        nodes(pool(processes=2), pool(name="video-2"))
+        nodes(pool(instances=2), pool(name="video-2"))
 
 
 def test_overrides_replace_keys_of_the_pools_they_name():
-    overrides = {"video": {"processes": 2, "concurrency": 3}, "elsewhere": {"processes": 9}}
+    overrides = {"video": {"instances": 2, "concurrency": 3}, "elsewhere": {"instances": 9}}
     found = nodes(pool(concurrency=1), pool(name="other"), overrides=overrides)
     assert [(node["name"], node["concurrency"]) for node in found] == [("video", 3), ("video-2", 3), ("other", 4)]
     assert nodes(pool(), overrides={}) == nodes(pool())

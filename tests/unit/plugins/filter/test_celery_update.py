@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.multinode.celery.plugins.filter.celery_former_release import former_release
-from ansible_collections.multinode.celery.plugins.filter.celery_stand_ins import stand_ins
+from ansible_collections.multinode.celery.plugins.filter.celery_previous_release import previous_release
+from ansible_collections.multinode.celery.plugins.filter.celery_surge import surge_instances
 from ansible_collections.multinode.celery.plugins.filter.celery_unhealthy_nodes import unhealthy_nodes
 
 
@@ -25,22 +25,22 @@ IO = [node("export", "io-1", "export"), node("export", "io-1", "export", number=
     ("hosts", "expected"),
     [
         (["cpu-1"], {}),
-        (["cpu-1", "cpu-2"], {"cpu-1": {"video": {"processes": 2}}}),
-        (["io-1"], {"io-1": {"export": {"processes": 3}, "bulk": {"processes": 2}}}),
+        (["cpu-1", "cpu-2"], {"cpu-1": {"video": {"instances": 2}}}),
+        (["io-1"], {"io-1": {"export": {"instances": 3}, "bulk": {"instances": 2}}}),
     ],
 )
 def test_a_queue_that_would_have_no_consumer_gets_a_process_more(hosts, expected):
-    assert stand_ins(CPU + IO, hosts) == expected
+    assert surge_instances(CPU + IO, hosts) == expected
 
 
 def test_one_pool_stands_in_for_all_its_queues():
     nodes = [node("all", "io-1", "a", "b"), node("one", "io-1", "a")]
-    assert stand_ins(nodes, ["io-1"]) == {"io-1": {"all": {"processes": 2}}}
+    assert surge_instances(nodes, ["io-1"]) == {"io-1": {"all": {"instances": 2}}}
 
 
 def test_a_pool_whose_next_name_is_taken_stands_in_for_nothing():
     nodes = [node("all", "io-1", "a"), node("all-2", "io-1", "b"), node("more", "io-1", "a")]
-    assert stand_ins(nodes, ["io-1"]) == {"io-1": {"all-2": {"processes": 2}, "more": {"processes": 2}}}
+    assert surge_instances(nodes, ["io-1"]) == {"io-1": {"all-2": {"instances": 2}, "more": {"instances": 2}}}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_pool_whose_next_name_is_taken_stands_in_for_nothing():
     ],
 )
 def test_the_release_before_the_newest_in_use(states, expected):
-    assert former_release([{"current": current, "releases": releases} for current, releases in states]) == expected
+    assert previous_release([{"current": current, "releases": releases} for current, releases in states]) == expected
 
 
 INFO = {"nodes": {"video@cpu-1": {"ping": {}, "active_queues": [{"name": "video"}, {"name": "video@cpu-1.dq2"}]}}}
@@ -82,4 +82,4 @@ def test_what_is_wrong_with_a_node(info, canaries, words):
 
 def test_a_queue_of_another_environment_does_not_count():
     nodes = [node("video", "cpu-1", "video"), {**node("video", "cpu-2", "video"), "environment_name": "sensitive"}]
-    assert stand_ins(nodes, ["cpu-2"]) == {"cpu-2": {"video": {"processes": 2}}}
+    assert surge_instances(nodes, ["cpu-2"]) == {"cpu-2": {"video": {"instances": 2}}}

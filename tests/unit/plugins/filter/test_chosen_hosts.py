@@ -7,7 +7,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.multinode.celery.plugins.filter.chosen_hosts import chosen_hosts
-from ansible_collections.multinode.celery.plugins.filter.unserved_queues import unserved_queues
+from ansible_collections.multinode.celery.plugins.filter.queues_without_consumer import queues_without_consumer
 
 GROUPS = {
     "all": ["broker-1", "cpu-1", "cpu-2", "io-1"],
@@ -42,18 +42,18 @@ def test_a_group_stands_for_its_hosts():
         ("workers_sensitive", "without hosts"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_name_of_the_variable(names, message):
+def test_an_impossible_choice_is_refused_with_the_name_of_the_variable(names, message):
     with pytest.raises(AnsibleFilterError, match="celery_drain_hosts") as caught:
         choose(names)
     assert message in str(caught.value)
 
 
-def test_queues_are_unserved_when_all_their_consumers_leave():
+def test_queues_have_no_consumer_when_all_theirs_leave():
     nodes = [
         {"host": "cpu-1", "queues": ["default", "video"], "environment_name": "prod"},
         {"host": "cpu-2", "queues": ["default"], "environment_name": "prod"},
         {"host": "io-1", "queues": ["export"], "environment_name": "prod"},
         {"host": "secret-1", "queues": ["export"], "environment_name": "sensitive"},
     ]
-    assert unserved_queues(nodes, ["cpu-1", "io-1"]) == ["export", "video"]
-    assert unserved_queues(nodes, ["cpu-2"]) == []
+    assert queues_without_consumer(nodes, ["cpu-1", "io-1"]) == ["export", "video"]
+    assert queues_without_consumer(nodes, ["cpu-2"]) == []

@@ -19,10 +19,10 @@ def test_an_environment_has_at_least_its_programs():
 
 
 def test_others_come_with_passwords_of_their_own():
-    more = {"monitoring_user": "", "sender_user": "sender", "sender_password": "s", "sender_previous_password": "t"}
+    more = {"monitoring_user": "", "producer_user": "producer", "producer_password": "s", "producer_previous_password": "t"}
     users = environment_users([{**PROD, "previous_password": "q", **more}, {**PROD, "name": "test", "user": "test"}])
     assert [(user["environment"], user["kind"], user["user"]) for user in users] == [
-        ("prod", "programs", "prod"), ("prod", "sender", "sender"), ("test", "programs", "test"),
+        ("prod", "programs", "prod"), ("prod", "producer", "producer"), ("test", "programs", "test"),
     ]  # fmt: skip
     assert [(user["password"], user["previous_password"]) for user in users] == [("p", "q"), ("s", "t"), ("p", "")]
 

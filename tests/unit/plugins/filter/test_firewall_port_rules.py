@@ -47,7 +47,7 @@ def test_neighbours_stay_two_addresses_that_a_reader_finds() -> None:
 
 
 def test_everybody_is_one_network() -> None:
-    rule = port_rules({"name": "front", "ports": [443], "groups": ["monitoring"], "allowed": ["0.0.0.0/0", "::/0"]})["front"]
+    rule = port_rules({"name": "proxy", "ports": [443], "groups": ["monitoring"], "allowed": ["0.0.0.0/0", "::/0"]})["proxy"]
     assert (rule["ipv4"], rule["ipv6"]) == (["0.0.0.0/0"], ["::/0"])
 
 

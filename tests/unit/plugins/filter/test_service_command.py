@@ -21,12 +21,12 @@ from ansible_collections.multinode.celery.plugins.filter.service_command import 
         ("", '""', "''"),
     ],
 )
-def test_words_survive_both_managers(word, systemd, supervisor):
+def test_arguments_survive_both_managers(word, systemd, supervisor):
     assert service_command([word], "systemd") == systemd
     assert service_command([word], "supervisor") == supervisor
 
 
-@pytest.mark.parametrize(("words", "manager"), [(["a\nb"], "systemd"), (["a ;b"], "supervisor"), (["a"], "runit")])
-def test_what_cannot_be_written_is_refused(words, manager):
+@pytest.mark.parametrize(("argv", "manager"), [(["a\nb"], "systemd"), (["a ;b"], "supervisor"), (["a"], "runit")])
+def test_what_cannot_be_written_is_refused(argv, manager):
     with pytest.raises(AnsibleFilterError):
-        service_command(words, manager)
+        service_command(argv, manager)

@@ -12,9 +12,9 @@ from ansible_collections.multinode.celery.plugins.module_utils import _celery_ma
 PREFIX = "celery-worker-"
 
 
-def run_command(words, **_options):
+def run_command(argv, **_options):
     """Stand in for the function of the same name of a module."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -21,7 +21,7 @@ def test_ready_counts_only_after_the_offset_and_survives_rotation(tmp_path):
 
 
 class FakeManager:
-    """Gives one state after the other, the last one for ever."""
+    """Gives one state after the other, the last one permanently."""
 
     def __init__(self, *states):
         self.answers = list(states)

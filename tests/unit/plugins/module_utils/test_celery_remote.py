@@ -75,18 +75,18 @@ def test_a_message_of_another_kind_has_no_task():
     assert [remote.task_name(one) for one in ({}, {"headers": None}, [1], message("a"))] == ["", "", "", "a"]
 
 
-def test_what_workers_hold_is_told_by_queue():
+def test_what_workers_hold_is_reported_by_queue():
     # One message is acknowledged between the two questions.
     client = FakeRedis(
         unacked={"1": [message("a", 990.0), "", "q"], "2": [message("b"), "", "other"], "3": [message("a"), "", "q"], "4": [{}, "", ""]},
         index=[("1", 995.0), ("2", 996.0), ("acknowledged", 997.0), ("3", 998.0)],
     )
     report, by_queue = remote.unacked_report(client, "unacked", "unacked_index", 100, NOW)
-    assert (report["count"], report["tasks"], report["oldest_seconds"], report["held_seconds"]) == (4, {"a": 2, "b": 1}, 10.0, 5.0)
+    assert (report["count"], report["tasks"], report["oldest_seconds"], report["unacked_seconds"]) == (4, {"a": 2, "b": 1}, 10.0, 5.0)
     assert report["complete"]
     assert by_queue == {"q": {"a": 2}, "other": {"b": 1}}
 
 
-def test_nothing_is_held():
+def test_nothing_is_unacked():
     report, by_queue = remote.unacked_report(FakeRedis(), "unacked", "unacked_index", 100, NOW)
-    assert (report["count"], report["held_seconds"], by_queue) == (0, None, {})
+    assert (report["count"], report["unacked_seconds"], by_queue) == (0, None, {})

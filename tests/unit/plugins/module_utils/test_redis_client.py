@@ -65,7 +65,7 @@ def test_errors_are_raised_also_from_within_a_transaction() -> None:
             client.command("EXEC")
 
 
-def test_a_closed_port_is_told_from_a_lost_connection() -> None:
+def test_a_closed_port_is_distinguished_from_a_lost_connection() -> None:
     """The first means that the host lives and is empty."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -111,12 +111,12 @@ def test_pairs() -> None:
     assert rc.pairs(["a", "1", "b", "2"]) == {"a": "1", "b": "2"}
 
 
-def certificate(directory: t.Any, authority: t.Any, name: str) -> dict[str, str]:
+def certificate(directory: t.Any, ca: t.Any, name: str) -> dict[str, str]:
     """Write the files of a host with a certificate for one name."""
     key = ec.generate_private_key(ec.SECP256R1())
     texts = {
-        "ca_path": authority.certificate,
-        "certificate_path": tls.issue(authority, tls.public_pem(key), [name], 1),
+        "ca_path": ca.certificate,
+        "certificate_path": tls.issue(ca, tls.public_pem(key), [name], 1),
         "key_path": key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
     }
     directory.mkdir()
@@ -149,13 +149,13 @@ def tls_server(files: dict[str, str]) -> t.Iterator[int]:
 
 @pytest.fixture(name="cluster")
 def cluster_fixture(tmp_path: t.Any) -> dict[str, dict[str, str]]:
-    """Files of a server, of a client, of a server at another address, and of a stranger's CA."""
-    ours, theirs = tls.new_authority("ours", 1), tls.new_authority("theirs", 1)
+    """Files of a server, of a client, of a server at another address, and of an unlisted host's CA."""
+    ours, theirs = tls.new_ca("ours", 1), tls.new_ca("theirs", 1)
     return {
         "server": certificate(tmp_path / "server", ours, "127.0.0.1"),
         "client": certificate(tmp_path / "client", ours, "127.0.0.9"),
         "elsewhere": certificate(tmp_path / "elsewhere", ours, "127.0.0.2"),
-        "stranger": certificate(tmp_path / "stranger", theirs, "127.0.0.1"),
+        "unlisted": certificate(tmp_path / "unlisted", theirs, "127.0.0.1"),
     }
 
 
@@ -167,15 +167,15 @@ def test_tls_with_certificates_of_both_sides(cluster: dict[str, dict[str, str]])
             assert client.certificate() == ssl.PEM_cert_to_DER_cert(handle.read())
 
 
-@pytest.mark.parametrize(("server_files", "said"), [("elsewhere", "not valid for"), ("stranger", "not accepted")])
-def test_a_server_that_is_another_is_refused(cluster: dict[str, dict[str, str]], server_files: str, said: str) -> None:
-    """Neither one of ours at another address nor a stranger gets a word."""
-    with tls_server(cluster[server_files]) as port, pytest.raises(rc.Unavailable, match=said) as caught:
+@pytest.mark.parametrize(("server_files", "message"), [("elsewhere", "not valid for"), ("unlisted", "not accepted")])
+def test_a_server_that_is_another_is_refused(cluster: dict[str, dict[str, str]], server_files: str, message: str) -> None:
+    """Neither one of ours at another address nor an unlisted host gets a word."""
+    with tls_server(cluster[server_files]) as port, pytest.raises(rc.Unavailable, match=message) as caught:
         rc.RedisClient("127.0.0.1", port, tls=cluster["client"])
     assert caught.value.reason == rc.TLS
 
 
-def test_a_client_without_a_certificate_is_told_so(cluster: dict[str, dict[str, str]]) -> None:
+def test_a_client_without_a_certificate_gets_that_answer(cluster: dict[str, dict[str, str]]) -> None:
     """The server says it only after the client has spoken."""
     files = {"ca_path": cluster["client"]["ca_path"]}
     with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable) as caught:

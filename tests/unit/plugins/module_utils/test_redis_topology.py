@@ -55,7 +55,7 @@ def test_the_majority_of_the_sentinels_is_believed() -> None:
 
 
 @pytest.mark.parametrize("silence", [rc.TIMEOUT, rc.REFUSED, rt.UNKNOWN_NAME])
-def test_one_silent_broker_does_not_matter(silence: str) -> None:
+def test_one_unreachable_broker_does_not_matter(silence: str) -> None:
     """Two of three are a majority."""
     decision = decide([sentinel(1, status=silence), sentinel(2, 2), sentinel(3, 2)], [down(1), redis(2), redis(3, 2)])
     assert decision.address == ADDRESS["broker-2"]
@@ -178,7 +178,7 @@ def test_a_healthy_group_has_no_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentinels", "redises", "said"),
+    ("sentinels", "redises", "message"),
     [
         ([sentinel(n, 2, known_sentinels=1) for n in (1, 2, 3)], [redis(1, 2), redis(2), redis(3, 2)], "knows 1 of 3 Sentinels"),
         ([sentinel(n, 2, known_replicas=0) for n in (1, 2, 3)], [redis(1, 2), redis(2), redis(3, 2)], "knows 0 of 2 replicas"),
@@ -189,9 +189,9 @@ def test_a_healthy_group_has_no_problems() -> None:
         (no_sentinels(), [redis(1)], "only 0 of 3"),
     ],
 )
-def test_problems_are_named(sentinels: list[rt.SentinelView], redises: list[rt.RedisView], said: str) -> None:
+def test_problems_are_named(sentinels: list[rt.SentinelView], redises: list[rt.RedisView], message: str) -> None:
     """Each in a sentence a person can act on."""
-    assert said in "; ".join(rt.problems(sentinels, redises, 6379))
+    assert message in "; ".join(rt.problems(sentinels, redises, 6379))
 
 
 def test_describe_names_the_host() -> None:

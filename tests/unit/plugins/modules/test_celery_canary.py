@@ -83,7 +83,7 @@ def test_a_node_that_is_not_expected_is_reported():
     assert {(row["node"], row["ok"]) for row in answer["rows"]} == {("n@a", True), ("n@b", False), ("old@z", False)}
 
 
-def test_failed_canaries_are_told():
+def test_failed_canaries_are_reported():
     answer = send(FakeApp({"v": ["n@a"]}, status="REVOKED"), {"v": {"n@a": "a"}}, timeout=0.05)
     assert answer["failures"][0].startswith("v: REVOKED")
     assert answer["rows"][0]["ok"] is False

@@ -60,7 +60,7 @@ def _run(programs: FakePrograms, capsys: pytest.CaptureFixture[str]) -> c.Callab
     return report
 
 
-def test_every_section_is_told_and_none_fails(run) -> None:
+def test_every_section_is_reported_and_none_fails(run) -> None:
     report = run()
     assert report["errors"] == {}
     empty = {name: value for name, value in report.items() if not value}
@@ -68,7 +68,7 @@ def test_every_section_is_told_and_none_fails(run) -> None:
     assert report["facts"]["processor_nproc"] == len(os.sched_getaffinity(0)) and report["memory"]["MemTotal"] > 100
 
 
-def test_services_are_told_with_their_processes(run, tmp_path: pathlib.Path) -> None:
+def test_services_are_reported_with_their_processes(run, tmp_path: pathlib.Path) -> None:
     new, old = tmp_path / "new.service", tmp_path / "old.service"
     new.touch()
     old.touch()
@@ -83,7 +83,7 @@ def test_services_are_told_with_their_processes(run, tmp_path: pathlib.Path) -> 
     assert (gone["known"], gone["active"]) == (False, "")
 
 
-def test_programs_of_supervisor_are_told(run) -> None:
+def test_programs_of_supervisor_are_reported(run) -> None:
     video, io, gone = run(services=[{"program": name} for name in ("video", "io", "gone")])["services"]
     assert (video["known"], video["active"], video["process"]["pid"]) == (True, "active", os.getpid())
     assert (io["known"], io["active"], io["detail"], io["process"]) == (True, "inactive", "fatal", None)
@@ -102,14 +102,14 @@ def test_paths_are_described_and_contents_only_digested(run, tmp_path: pathlib.P
     file.chmod(0o640)
     (tmp_path / "link").symlink_to("file")
     paths = run(paths=[str(file), f"{tmp_path}/link", str(tmp_path), f"{tmp_path}/gone"])["paths"]
-    told = paths[str(file)]
-    assert (told["kind"], told["mode"], told["sha256"]) == ("file", "0640", hashlib.sha256(b"secret").hexdigest())
+    reported = paths[str(file)]
+    assert (reported["kind"], reported["mode"], reported["sha256"]) == ("file", "0640", hashlib.sha256(b"secret").hexdigest())
     assert paths[f"{tmp_path}/link"] == {"kind": "link", "target": "file"}
     assert paths[str(tmp_path)]["kind"] == "directory" and paths[f"{tmp_path}/gone"] is None
     assert "'secret'" not in str(paths)
 
 
-def test_parameters_of_the_kernel_and_disks_are_told(run, tmp_path: pathlib.Path) -> None:
+def test_parameters_of_the_kernel_and_disks_are_reported(run, tmp_path: pathlib.Path) -> None:
     report = run(sysctl=["kernel.ostype", "no.such.parameter"], disk_paths=["/", f"{tmp_path}/not/there/yet", "/"])
     assert report["sysctl"] == {"kernel.ostype": "Linux", "no.such.parameter": ""}
     assert report["disks"] and all(disk["size_mb"] > 0 for disk in report["disks"])
@@ -124,7 +124,7 @@ def test_the_firewall_is_compared_with_its_file(run, programs: FakePrograms, tmp
     assert run(firewall={"table": "t", "path": f"{tmp_path}/rules.nft"})["firewall"] == {"loaded": loaded, "as_kept": as_kept}
 
 
-def test_a_section_that_fails_is_told_and_keeps_none_of_the_others(run, programs: FakePrograms, tmp_path: pathlib.Path) -> None:
+def test_a_section_that_fails_is_reported_and_keeps_none_of_the_others(run, programs: FakePrograms, tmp_path: pathlib.Path) -> None:
     programs.state.with_name("state.table").write_text("table inet t { new; }\n")
     (tmp_path / "rules.nft").write_text("wrong\n")
     report = run(firewall={"table": "t", "path": f"{tmp_path}/rules.nft"}, sysctl=["kernel.ostype"])
@@ -146,10 +146,10 @@ def program(folder: pathlib.Path) -> dict[str, t.Any]:
     }  # fmt: skip
 
 
-def test_the_application_is_told_without_its_secrets(run, tmp_path: pathlib.Path) -> None:
+def test_the_application_is_reported_without_its_secrets(run, tmp_path: pathlib.Path) -> None:
     deployed = program(tmp_path)
-    told = run(program=deployed)["program"]
-    assert told == {
+    reported = run(program=deployed)["program"]
+    assert reported == {
         "drained": False, "credentials": True, "configured": {"vhost": "3", "key_prefix": "prod:", "user": "prod"}, "release": "7", "python": True,
         "nodes": ["celery-worker-video"],
     }  # fmt: skip
@@ -157,8 +157,8 @@ def test_the_application_is_told_without_its_secrets(run, tmp_path: pathlib.Path
     (tmp_path / "drained").symlink_to("nowhere")
     (tmp_path / "environment").unlink()
     (tmp_path / "current").unlink()
-    told = run(program=deployed)["program"]
-    assert (told["drained"], told["credentials"], told["release"], told["python"]) == (True, False, "", False)
+    reported = run(program=deployed)["program"]
+    assert (reported["drained"], reported["credentials"], reported["release"], reported["python"]) == (True, False, "", False)
 
 
 @pytest.fixture(name="redis")
@@ -188,7 +188,7 @@ def test_brokers_are_tried_as_the_application_does(run, redis, sentinel, tmp_pat
     assert sentinel.sent("AUTH") == [["AUTH", "client", "sentinel-password"]]
 
 
-def test_a_refused_password_is_told_from_a_server_that_is_gone(run, redis, sentinel, tmp_path: pathlib.Path) -> None:
+def test_a_refused_password_is_distinguished_from_a_server_that_is_gone(run, redis, sentinel, tmp_path: pathlib.Path) -> None:
     redis.passwords = {"prod": "another one"}
     deployed, asked = program(tmp_path), brokers(redis, sentinel)
     with FakeRedis() as gone:

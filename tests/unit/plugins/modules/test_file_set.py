@@ -123,9 +123,9 @@ def test_directory_in_the_way_is_kept(run, tmp_path, kind):
     assert (tmp_path / "a" / "b").is_dir()
 
 
-def test_former_content_is_returned_only_where_it_may_be_shown(run, tmp_path):
+def test_previous_content_is_returned_only_where_it_may_be_shown(run, tmp_path):
     for name in ("open", "closed"):
-        (tmp_path / name).write_text("former\n")
+        (tmp_path / name).write_text("previous\n")
     result = run(
         diff=True,
         files=[
@@ -133,7 +133,7 @@ def test_former_content_is_returned_only_where_it_may_be_shown(run, tmp_path):
             {"path": f"{tmp_path}/closed", "content": "new secret\n", "sensitive": True},
         ],
     )
-    assert {path: base64.b64decode(text) for path, text in result["before"].items()} == {f"{tmp_path}/open": b"former\n"}
+    assert {path: base64.b64decode(text) for path, text in result["before"].items()} == {f"{tmp_path}/open": b"previous\n"}
     assert "new secret" not in json.dumps(result)
 
 

@@ -28,7 +28,7 @@ class Host:
         for name, script in (("nft", FAKE_NFT), ("unshare", FAKE_UNSHARE), ("systemctl", FAKE_SYSTEMCTL), ("systemd-run", FAKE_SYSTEMD_RUN)):
             self.programs.add(name, script)
         monkeypatch.setattr(firewall_rules, "DIRECTORY", str(folder / "run"))
-        self.former = folder / "run/t.nft"
+        self.previous = folder / "run/t.nft"
         self._run = ModuleRun(firewall_rules, capsys)
 
     def run(self, step: str = "apply", rules: str = NEW, **others: t.Any) -> dict[str, t.Any]:
@@ -71,7 +71,7 @@ def test_a_table_that_is_as_it_should_be_is_left_alone(host: Host) -> None:
     host.activate(UNIT)
     result = host.run()
     assert (result["changed"], result["armed"], result["unit_active"]) == (False, False, True)
-    assert not host.programs.calls("systemd-run") and not host.former.exists()
+    assert not host.programs.calls("systemd-run") and not host.previous.exists()
 
 
 def test_counters_are_no_difference(host: Host) -> None:
@@ -84,19 +84,19 @@ def test_the_rollback_is_armed_before_the_table_is_replaced(host: Host) -> None:
     result = host.run()
     assert (result["changed"], result["armed"], result["unit_active"]) == (True, True, False)
     assert host.live == LOADED and host.units == [TIMER]
-    # The former table with its counters, in one transaction that also works where there is no table.
-    assert host.former.read_text() == "table inet t\ndelete table inet t\ntable inet t { old; packets 7 }\n"
+    # The previous table with its counters, in one transaction that also works where there is no table.
+    assert host.previous.read_text() == "table inet t\ndelete table inet t\ntable inet t { old; packets 7 }\n"
     calls = host.programs.calls()
     loading = max(number for number, call in enumerate(calls) if call == "nft -f -")
     arming = next(number for number, call in enumerate(calls) if call.startswith("systemd-run"))
     assert arming < loading
-    assert "--on-active=5" in calls[arming] and calls[arming].endswith(f"nft -f {host.former}")
+    assert "--on-active=5" in calls[arming] and calls[arming].endswith(f"nft -f {host.previous}")
     assert (result["diff"]["before"], result["diff"]["after"]) == ("table inet t { old; }\n", LOADED + "\n")
 
 
 def test_a_host_without_the_table_goes_back_to_none(host: Host) -> None:
     host.run()
-    assert host.former.read_text() == "table inet t\ndelete table inet t\n"
+    assert host.previous.read_text() == "table inet t\ndelete table inet t\n"
 
 
 def test_no_rules_remove_the_table(host: Host) -> None:
@@ -111,7 +111,7 @@ def test_check_mode_changes_nothing(host: Host) -> None:
     host.live = OLD
     result = host.run(check=True)
     assert (result["changed"], result["armed"]) == (True, False)
-    assert host.live == OLD and host.units == [] and not host.former.exists()
+    assert host.live == OLD and host.units == [] and not host.previous.exists()
 
 
 def test_rules_that_nft_refuses_are_not_armed(host: Host) -> None:
@@ -140,7 +140,7 @@ def test_a_confirmation_keeps_what_holds(host: Host) -> None:
     host.run()
     result = host.run("confirm")
     assert (result["changed"], result["held"], result["armed"]) == (True, True, False)
-    assert host.live == LOADED and host.units == [] and not host.former.exists()
+    assert host.live == LOADED and host.units == [] and not host.previous.exists()
 
 
 def test_a_confirmation_after_the_rollback_says_so(host: Host) -> None:
@@ -149,7 +149,7 @@ def test_a_confirmation_after_the_rollback_says_so(host: Host) -> None:
     host.roll_back()
     result = host.run("confirm")
     assert (result["changed"], result["held"]) == (False, False)
-    assert host.live == OLD and not host.former.exists()
+    assert host.live == OLD and not host.previous.exists()
 
 
 def test_a_run_that_was_killed_between_its_steps_is_undone_first(host: Host) -> None:
@@ -159,7 +159,7 @@ def test_a_run_that_was_killed_between_its_steps_is_undone_first(host: Host) -> 
     assert host.run(rules=other)["armed"]
     assert host.live == "table inet t { newer; }"
     # What a rollback comes back to is from before both.
-    assert "old;" in host.former.read_text()
+    assert "old;" in host.previous.read_text()
 
 
 def test_check_mode_tells_of_an_abandoned_rollback(host: Host) -> None:

@@ -19,7 +19,7 @@ class Module:
     def __init__(self, code: int = 0) -> None:
         self.code = code
 
-    def run_command(self, words: list[str]) -> tuple[int, str, str]:
+    def run_command(self, argv: list[str]) -> tuple[int, str, str]:
         """Say how the command ended."""
         return self.code, "", "bad" if self.code else ""
 

@@ -87,7 +87,7 @@ def test_a_setting_that_turns_out_to_be_one_of_the_start_does_not_keep_the_other
     assert (redis.settings["maxmemory"], redis.settings["save"]) == ("2gb", "3600 1")
 
 
-def test_a_setting_that_this_redis_does_not_know_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_this_redis_does_not_know_is_reported(run, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     # Where Ansible's controller was imported too, a warning goes to its display instead of the result.
     monkeypatch.setattr(redis_config.AnsibleModule, "warn", lambda _module, text: warnings.append(text))

@@ -46,7 +46,7 @@ def test_bytes_that_are_no_text_do_no_harm(run, tmp_path: pathlib.Path) -> None:
     assert run(files=[str(path)])[f"files{path}"].startswith("ok ")
 
 
-def test_a_file_that_cannot_be_read_is_told(run, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_reported(run, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.log").touch()
 
     def refused(_path: str, _most: int) -> str:
@@ -87,10 +87,10 @@ class Action(action.ActionModule):
     def __init__(self, directory: pathlib.Path, answer: dict[str, t.Any] | Exception) -> None:
         self._task = SimpleNamespace(args={"directory": str(directory), "files": ["/x"]})
         self._loader = self._templar = None
-        self.answer, self.told = answer, {}
+        self.answer, self.reported = answer, {}
 
     def _execute_module(self, module_name: str | None = None, module_args: dict[str, t.Any] | None = None, **_others: t.Any) -> dict[str, t.Any]:
-        self.told = {"module": module_name, **(module_args or {})}
+        self.reported = {"module": module_name, **(module_args or {})}
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -105,14 +105,14 @@ def _collect(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> c.Calla
 
     def collect(answer: dict[str, t.Any] | Exception) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         one = Action(tmp_path, answer)
-        return one.run(task_vars={"inventory_hostname": "cpu-1", "hostvars": {}}), one.told
+        return one.run(task_vars={"inventory_hostname": "cpu-1", "hostvars": {}}), one.reported
 
     return collect
 
 
-def test_the_host_is_told_every_secret_and_what_it_gives_is_kept_for_its_owner_alone(collect, tmp_path: pathlib.Path) -> None:
-    result, told = collect({"texts": {"files/etc/a": "one\n", "commands/b.txt": f"leaked {SECRET}\n"}})
-    assert told == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": ["/etc/placed", "/x"], "secrets": [SECRET]}
+def test_the_host_is_reported_every_secret_and_what_it_gives_is_kept_for_its_owner_alone(collect, tmp_path: pathlib.Path) -> None:
+    result, reported = collect({"texts": {"files/etc/a": "one\n", "commands/b.txt": f"leaked {SECRET}\n"}})
+    assert reported == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": ["/etc/placed", "/x"], "secrets": [SECRET]}
     assert result == {"changed": False, "status": "ok", "message": "", "files": 2}
     assert (tmp_path / "cpu-1/files/etc/a").read_text() == "one\n"
     assert (tmp_path / "cpu-1/unknown.txt").read_text() == "firewall: files: no (hidden)\n"
@@ -130,7 +130,7 @@ def test_the_host_is_told_every_secret_and_what_it_gives_is_kept_for_its_owner_a
     ],
 )
 def test_a_host_that_gives_nothing_leaves_a_note(collect, tmp_path: pathlib.Path, answer: t.Any, status: str, word: str) -> None:
-    result, _told = collect(answer)
+    result, _answer = collect(answer)
     assert (result["status"], result["files"]) == (status, 0) and word in result["message"]
     note = (tmp_path / "cpu-1/status.txt").read_text()
     assert note.startswith(f"{status}: ") and word in note and SECRET not in str(result) + note

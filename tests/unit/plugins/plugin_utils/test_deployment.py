@@ -68,16 +68,16 @@ def test_equal_paths_do_not_differ() -> None:
     assert differences({"/a": FILE, "/b": {"kind": "absent"}}, {"/a": dict(FILE), "/b": None}) == {}
 
 
-def test_each_way_to_differ_is_told() -> None:
+def test_each_way_to_differ_is_reported() -> None:
     link = {"kind": "link", "target": "releases/2"}
     wanted = {"/missing": FILE, "/content": FILE, "/mode": FILE, "/owner": FILE, "/link": link, "/kind": FILE, "/absent": {"kind": "absent"}}
     found = {
         "/missing": None, "/content": {**FILE, "sha256": "b"}, "/mode": {**FILE, "mode": "0600"}, "/owner": {**FILE, "owner": "celery"},
         "/link": {**link, "target": "releases/1"}, "/kind": link, "/absent": FILE,
     }  # fmt: skip
-    told = differences(wanted, found)
-    assert told.keys() == wanted.keys()
-    assert told["/link"] == "points to releases/1, not to releases/2"
+    reported = differences(wanted, found)
+    assert reported.keys() == wanted.keys()
+    assert reported["/link"] == "points to releases/1, not to releases/2"
 
 
 def test_a_path_that_was_not_looked_at_does_not_differ() -> None:

@@ -53,24 +53,24 @@ def broker(number: int) -> dict[str, t.Any]:
         **own, "master": MASTER, "flags": ("master",), "quorum": 2, "known_sentinels": 3, "known_replicas": 2,
         "quorum_reached": True, "quorum_message": "OK 3 usable Sentinels",
     }  # fmt: skip
-    told = report(service("redis-broker.service"), service("redis-broker-sentinel.service"))
-    told["redis"] = {"view": redis, "info": {"used_memory": "1000", "maxmemory": "100000", "connected_clients": "9", "maxclients": "1000"}}
+    reported = report(service("redis-broker.service"), service("redis-broker-sentinel.service"))
+    reported["redis"] = {"view": redis, "info": {"used_memory": "1000", "maxmemory": "100000", "connected_clients": "9", "maxclients": "1000"}}
     others = [f"{other['address']}:26379" for other in NODES if other is not node]
-    told["sentinel"] = {"view": sentinel, "sentinels": others, "replicas": ["192.0.2.2:6379", "192.0.2.3:6379"]}
+    reported["sentinel"] = {"view": sentinel, "sentinels": others, "replicas": ["192.0.2.2:6379", "192.0.2.3:6379"]}
     expected = {"roles": ["limits", "firewall", "redis", "redis_sentinel"], "brokers": BROKERS, "sysctl": {"vm.overcommit_memory": 1}}
-    return {"status": "ok", "expected": expected, "report": told}
+    return {"status": "ok", "expected": expected, "report": reported}
 
 
 def worker(name: str) -> dict[str, t.Any]:
-    told = report(service("celery-worker-video.service"))
+    reported = report(service("celery-worker-video.service"))
     environment = {"name": "prod", "vhost": "0", "key_prefix": "prod:", "user": "prod"}
-    told["program"] = {"credentials": True, "configured": dict(environment), "release": "1", "python": True, "nodes": ["celery-worker-video"]}
+    reported["program"] = {"credentials": True, "configured": dict(environment), "release": "1", "python": True, "nodes": ["celery-worker-video"]}
     node = {"name": "video", "node": f"video@{name}", "service": "celery-worker-video", "queues": ["video"]}
     expected = {
         "roles": ["limits", "firewall", "celery_app", "celery_worker"], "brokers": BROKERS, "nodes": [node], "queues": ["video"], "release": "1",
         "environment": environment, "app": {"name": "proj"}, "sysctl": {},
     }  # fmt: skip
-    return {"status": "ok", "expected": expected, "report": told, "nodes": [node["node"]], "logged_in": True}
+    return {"status": "ok", "expected": expected, "report": reported, "nodes": [node["node"]], "logged_in": True}
 
 
 class Case:
@@ -82,20 +82,20 @@ class Case:
         self.nodes: dict[str, t.Any] = {"nodes": {"video@w-1": dict(answer), "video@w-2": dict(answer)}, "missing": []}
         self.queues: dict[str, t.Any] = {
             "queues": {"video": {"length": 3, "oldest_seconds": 2.0, "tasks": {"proj.encode": 3}}},
-            "unacked": {"count": 1, "held_seconds": 20.0},
+            "unacked": {"count": 1, "unacked_seconds": 20.0},
         }
-        self.asker = "w-1"
+        self.query_host = "w-1"
 
-    def told(self, name: str) -> dict[str, t.Any]:
+    def reported(self, name: str) -> dict[str, t.Any]:
         return self.hosts[name]["report"]
 
     def findings(self) -> list[doctor.Finding]:
         hosts = [doctor.make_host(name, result) for name, result in self.hosts.items()]
         environments = [
-            doctor.Environment(members, self.asker if name == "prod" else "", self.nodes, self.queues, THRESHOLDS)
+            doctor.Environment(members, self.query_host if name == "prod" else "", self.nodes, self.queues, THRESHOLDS)
             for name, members in doctor.environments(hosts).items()
         ]
-        return doctor.judge(doctor.Cluster(hosts, THRESHOLDS), environments, HOST_CHECKS, doctor_workers.CHECKS)
+        return doctor.evaluate(doctor.Cluster(hosts, THRESHOLDS), environments, HOST_CHECKS, doctor_workers.CHECKS)
 
     def only(self) -> doctor.Finding:
         found = self.findings()
@@ -130,109 +130,109 @@ def test_unreadable_inventory(case: Case) -> None:
     assert case.only().check == "inventory"
 
 
-def test_stopped_redis_is_told_once(case: Case) -> None:
-    told = case.told("b-3")
-    told["services"][0].update(active="inactive", detail="dead", process=None)
-    told["redis"] = {"view": {**told["redis"]["view"], "status": "refused", "message": "nothing listens there"}, "info": {}}
+def test_stopped_redis_is_reported_once(case: Case) -> None:
+    reported = case.reported("b-3")
+    reported["services"][0].update(active="inactive", detail="dead", process=None)
+    reported["redis"] = {"view": {**reported["redis"]["view"], "status": "refused", "message": "nothing listens there"}, "info": {}}
     for name in ("w-1", "w-2", "b-1"):
-        case.told(name)["connections"][2] = connection("redis", NODES[2], "refused")
+        case.reported(name)["connections"][2] = connection("redis", NODES[2], "refused")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("service", ("b-3",))
     assert "redis-broker.service is inactive (dead)" in finding.message
 
 
 def test_hung_redis(case: Case) -> None:
-    case.told("b-2")["redis"]["view"].update(status="timeout", message="192.0.2.2:6379: timed out")
+    case.reported("b-2")["redis"]["view"].update(status="timeout", message="192.0.2.2:6379: timed out")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("redis", ("b-2",))
 
 
 def test_wrong_password(case: Case) -> None:
-    case.told("w-2")["connections"][:3] = [connection("redis", node, "denied", "WRONGPASS") for node in NODES]
+    case.reported("w-2")["connections"][:3] = [connection("redis", node, "denied", "WRONGPASS") for node in NODES]
     finding = case.only()
     assert (finding.check, finding.hosts) == ("credentials", ("w-2",))
     assert "b-1, b-2, b-3" in finding.message
 
 
 def test_closed_firewall(case: Case) -> None:
-    case.told("w-2")["connections"][1] = connection("redis", NODES[1], "timeout", "timed out")
+    case.reported("w-2")["connections"][1] = connection("redis", NODES[1], "timeout", "timed out")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("network", ("w-2",))
     assert "b-2" in finding.message and "6379" in finding.message
 
 
-def test_several_hosts_with_one_fault_are_told_together(case: Case) -> None:
+def test_several_hosts_with_one_fault_are_reported_together(case: Case) -> None:
     for name in ("w-1", "w-2"):
-        case.told(name)["connections"][4] = connection("sentinel", NODES[1], "timeout", "timed out")
+        case.reported(name)["connections"][4] = connection("sentinel", NODES[1], "timeout", "timed out")
     assert case.only().hosts == ("w-1", "w-2")
 
 
 def test_low_descriptor_limit(case: Case) -> None:
-    case.told("w-1")["services"][0]["process"]["nofile"] = 256
+    case.reported("w-1")["services"][0]["process"]["nofile"] = 256
     finding = case.only()
     assert finding.check == "nofile" and "256" in finding.message
 
 
 def test_limit_above_the_ceiling_is_no_finding(case: Case) -> None:
-    case.told("w-1")["ceiling"] = 20000
-    case.told("w-1")["services"][0]["process"]["nofile"] = 20000
+    case.reported("w-1")["ceiling"] = 20000
+    case.reported("w-1")["services"][0]["process"]["nofile"] = 20000
     assert case.findings() == []
 
 
 def test_two_masters(case: Case) -> None:
-    case.told("b-1")["sentinel"]["view"]["master"] = "192.0.2.3:6379"
-    case.told("b-3")["redis"]["view"].update(role="master", master="")
+    case.reported("b-1")["sentinel"]["view"]["master"] = "192.0.2.3:6379"
+    case.reported("b-3")["redis"]["view"].update(role="master", master="")
     messages = [finding.message for finding in case.findings() if finding.check == "masters"]
     assert any(message.startswith("2 masters are believed") for message in messages)
     assert "2 brokers act as masters: b-1, b-3" in messages
 
 
 def test_lost_quorum(case: Case) -> None:
-    case.told("b-2")["sentinel"]["view"].update(quorum_reached=False, quorum_message="NOQUORUM 1 usable Sentinels")
+    case.reported("b-2")["sentinel"]["view"].update(quorum_reached=False, quorum_message="NOQUORUM 1 usable Sentinels")
     assert case.only().check == "quorum"
 
 
 def test_unknown_sentinel(case: Case) -> None:
-    case.told("b-2")["sentinel"]["sentinels"].append("192.0.2.9:26379")
+    case.reported("b-2")["sentinel"]["sentinels"].append("192.0.2.9:26379")
     finding = case.only()
     assert finding.check == "ghosts" and "192.0.2.9:26379" in finding.message
 
 
 def test_replica_without_link(case: Case) -> None:
-    case.told("b-2")["redis"]["view"]["link_up"] = False
+    case.reported("b-2")["redis"]["view"]["link_up"] = False
     assert case.only().check == "replication"
 
 
 def test_full_memory_of_redis(case: Case) -> None:
-    case.told("b-1")["redis"]["info"]["used_memory"] = "99000"
+    case.reported("b-1")["redis"]["info"]["used_memory"] = "99000"
     assert (case.only().check, case.only().severity) == ("memory", doctor.ERROR)
 
 
-@pytest.mark.parametrize(("told", "severity"), [((False, False), doctor.ERROR), ((True, False), doctor.WARNING)])
-def test_rules_that_are_not_those_deployed(case: Case, told: tuple[bool, bool], severity: str) -> None:
-    case.told("b-2")["firewall"] = dict(zip(("loaded", "as_kept"), told))
+@pytest.mark.parametrize(("reported", "severity"), [((False, False), doctor.ERROR), ((True, False), doctor.WARNING)])
+def test_rules_that_are_not_those_deployed(case: Case, reported: tuple[bool, bool], severity: str) -> None:
+    case.reported("b-2")["firewall"] = dict(zip(("loaded", "as_kept"), reported))
     finding = case.only()
     assert (finding.check, finding.severity, finding.hosts) == ("firewall", severity, ("b-2",))
 
 
 def test_a_firewall_that_is_switched_off(case: Case) -> None:
-    case.told("b-2")["firewall"] = {}
+    case.reported("b-2")["firewall"] = {}
     assert case.findings() == []
 
 
 def test_full_disk(case: Case) -> None:
-    case.told("w-1")["disks"].append({"path": "/var/log", "size_mb": 100, "free_mb": 0, "free_percent": 0.0, "free_inodes_percent": 90.0})
+    case.reported("w-1")["disks"].append({"path": "/var/log", "size_mb": 100, "free_mb": 0, "free_percent": 0.0, "free_inodes_percent": 90.0})
     finding = case.only()
     assert (finding.check, finding.severity) == ("disk", doctor.ERROR)
 
 
 def test_a_small_share_of_a_huge_disk_is_enough(case: Case) -> None:
-    case.told("w-1")["disks"][0].update(free_percent=5.0, free_mb=900000)
+    case.reported("w-1")["disks"][0].update(free_percent=5.0, free_mb=900000)
     assert case.findings() == []
 
 
 def test_hanging_disk(case: Case) -> None:
-    case.told("w-1")["disks"] = [{"path": "/var/log", "hangs": True}]
+    case.reported("w-1")["disks"] = [{"path": "/var/log", "hangs": True}]
     assert case.only().check == "disk"
 
 
@@ -242,14 +242,14 @@ def test_clock(case: Case, offset: float) -> None:
     assert case.only().check == "clock"
 
 
-def test_stopped_worker_is_told_once(case: Case) -> None:
-    case.told("w-1")["services"][0]["process"]["state"] = "T"
+def test_stopped_worker_is_reported_once(case: Case) -> None:
+    case.reported("w-1")["services"][0]["process"]["state"] = "T"
     case.nodes["missing"], _answer = ["video@w-1"], case.nodes["nodes"].pop("video@w-1")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("hung", ("w-1",))
 
 
-def test_silent_worker(case: Case) -> None:
+def test_unreachable_worker(case: Case) -> None:
     case.nodes["missing"], _answer = ["video@w-1"], case.nodes["nodes"].pop("video@w-1")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("workers", ("w-1",))
@@ -273,7 +273,7 @@ def test_queue_that_no_pool_names(case: Case) -> None:
 
 
 def test_wrong_vhost(case: Case) -> None:
-    case.told("w-1")["program"]["configured"]["vhost"] = "5"
+    case.reported("w-1")["program"]["configured"]["vhost"] = "5"
     finding = case.only()
     assert finding.check == "environment" and "vhost 5, the inventory says 0" in finding.message
 
@@ -283,8 +283,8 @@ def test_old_messages(case: Case) -> None:
     assert "the oldest for 4000 s" in case.only().message
 
 
-def test_messages_held_too_long(case: Case) -> None:
-    case.queues["unacked"]["held_seconds"] = 9000.0
+def test_messages_unacked_too_long(case: Case) -> None:
+    case.queues["unacked"]["unacked_seconds"] = 9000.0
     assert case.only().check == "unacked"
 
 
@@ -293,40 +293,40 @@ def test_drift(case: Case) -> None:
     assert case.only().check == "drift"
 
 
-def test_other_release_is_not_told_as_drift(case: Case) -> None:
+def test_other_release_is_not_reported_as_drift(case: Case) -> None:
     case.hosts["w-1"]["differences"] = {"/opt/celery/proj/current": "points to releases/2, not to releases/1"}
-    case.told("w-1")["program"]["release"] = "2"
+    case.reported("w-1")["program"]["release"] = "2"
     assert case.only().message == "Release 2 is deployed, the inventory says 1"
 
 
 def test_node_that_the_inventory_does_not_name(case: Case) -> None:
-    case.told("w-1")["program"]["nodes"].append("celery-worker-old")
+    case.reported("w-1")["program"]["nodes"].append("celery-worker-old")
     assert "celery-worker-old" in case.only().message
 
 
 def test_process_older_than_its_files(case: Case) -> None:
-    case.told("w-1")["services"][0]["process"]["newer"] = "/etc/celery/proj/celeryconfig.py"
+    case.reported("w-1")["services"][0]["process"]["newer"] = "/etc/celery/proj/celeryconfig.py"
     assert case.only().check == "stale"
 
 
 def test_kernel_parameter(case: Case) -> None:
-    case.told("b-1")["sysctl"]["vm.overcommit_memory"] = "0"
+    case.reported("b-1")["sysctl"]["vm.overcommit_memory"] = "0"
     assert case.only().check == "kernel"
 
 
 def test_drained_host_is_a_note(case: Case) -> None:
-    case.told("w-2")["program"]["drained"] = True
-    case.told("w-2")["services"][0].update(active="inactive", process=None)
+    case.reported("w-2")["program"]["drained"] = True
+    case.reported("w-2")["services"][0].update(active="inactive", process=None)
     case.nodes["nodes"].pop("video@w-2")
     assert (case.only().severity, case.only().check) == (doctor.INFO, "drained")
 
 
-def test_nobody_could_ask(case: Case) -> None:
-    case.asker, case.nodes, case.queues = "", {}, {}
+def test_no_query_host(case: Case) -> None:
+    case.query_host, case.nodes, case.queues = "", {}, {}
     assert case.only().check == "workers"
 
 
-def test_each_environment_is_judged_by_what_its_own_workers_said(case: Case) -> None:
+def test_each_environment_is_evaluated_by_the_answers_of_its_own_workers(case: Case) -> None:
     case.hosts["w-3"] = worker("w-3")
     case.hosts["w-3"]["expected"]["environment"]["name"] = "sensitive"
     (finding,) = case.findings()
@@ -335,7 +335,7 @@ def test_each_environment_is_judged_by_what_its_own_workers_said(case: Case) -> 
 
 
 def test_a_check_that_breaks_does_not_hide_the_others(case: Case) -> None:
-    case.told("w-1")["services"][0]["process"] = {"pid": 7}
+    case.reported("w-1")["services"][0]["process"] = {"pid": 7}
     case.hosts["w-2"]["clock_offset_seconds"] = 60.0
     assert {finding.check for finding in case.findings()} >= {"doctor", "clock"}
 

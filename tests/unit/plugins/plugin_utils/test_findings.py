@@ -26,7 +26,7 @@ def test_a_long_list_is_cut(number, most, words):
     assert findings.shortened([f"h{place}" for place in range(number)], most) == words
 
 
-def test_what_several_hosts_share_is_told_once():
+def test_what_several_hosts_share_is_reported_once():
     found = [Finding(("b",), "x"), Finding(("a",), "y"), Finding(("a", "b"), "x"), Finding((), "z")]
     assert findings.merged(found) == [Finding(("b", "a"), "x"), Finding(("a",), "y"), Finding((), "z")]
 

@@ -31,14 +31,14 @@ LIKELY: dict[str, tuple[t.Any, ...]] = {
     "queues": (["a"], ["a", "b"], ["a,b"], "a", ["a b"], [1], [True], ["a\n"]),
     "pool": (*pools.POOL_TYPES, "gevnet", "Prefork", ["prefork"]),
     "concurrency": ("auto", 1, 4, "2", 0, "many", None, 1.5),
-    "processes": (1, 2, "3", 0, None),
+    "instances": (1, 2, "3", 0, None),
     "autoscale": (
         {"min": 1, "max": 3}, {"min": 0, "max": 3}, {"max": 3}, {"min": 3, "max": 1}, {"min": None, "max": 3}, {"min": None, "max": None},
         {"min": "1", "max": "2"}, {"min": 1, "max": 2, "most": 3}, "min=1,max=2", {},
     ),
     "log_level": (*pools.LOG_LEVELS, "info"),
     "options": (["--purge"], ["--autoscale=3,1"], "--purge", ["a\nb"], [5]),
-    "environment": ({"A": 1}, {"A": None}, {"A-B": 1}, {"A": "b\nc"}, {"A": "x y"}, "A=1", {1: 2}),
+    "env": ({"A": 1}, {"A": None}, {"A-B": 1}, {"A": "b\nc"}, {"A": "x y"}, "A=1", {1: 2}),
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def refused_by_filter(inputs: dict[str, t.Any]) -> str:
     for node in made:
         # What the templates of units do with a node.
         service_command(node["arguments"], "systemd")
-        service_environment(node["environment"], "systemd")
+        service_environment(node["env"], "systemd")
     return ""
 
 
@@ -130,15 +130,15 @@ def test_they_agree_about_any_value_of_every_key_in_every_input(name: str, sourc
 
 def test_null_is_no_value_wherever_it_stands() -> None:
     nulls = {key.name: None for key in pools.KEYS[2:]}
-    inputs = {pools.DEFAULTS: {"processes": 2, "environment": {"A": 1}}, pools.OVERRIDES: {"video": {"concurrency": 3}}}
+    inputs = {pools.DEFAULTS: {"instances": 2, "env": {"A": 1}}, pools.OVERRIDES: {"video": {"concurrency": 3}}}
     plain, problems = pools.read_pools([{"name": "video", "queues": ["a"], "time_limit_seconds": 9}], *inputs.values())
     assert problems == []
     assert pools.read_pools(
-        [{"name": "video", "queues": ["a"], **nulls, "time_limit_seconds": 9, "environment": {"A": None}, "autoscale": {"min": None, "max": None}}],
+        [{"name": "video", "queues": ["a"], **nulls, "time_limit_seconds": 9, "env": {"A": None}, "autoscale": {"min": None, "max": None}}],
         {**nulls, **inputs[pools.DEFAULTS]},
         {"video": {**nulls, "queues": None, "concurrency": 3}},
     ) == (plain, [])
-    assert (plain[0]["processes"], plain[0]["concurrency"], plain[0]["environment"]) == (2, 3, {"A": "1"})
+    assert (plain[0]["instances"], plain[0]["concurrency"], plain[0]["env"]) == (2, 3, {"A": "1"})
 
 
 def test_a_pool_can_have_a_fixed_size_where_the_defaults_have_bounds() -> None:
@@ -148,7 +148,7 @@ def test_a_pool_can_have_a_fixed_size_where_the_defaults_have_bounds() -> None:
 
 
 def test_a_value_of_which_nobody_should_know_is_not_shown() -> None:
-    given = [{"name": "video", "queues": ["a"], "environment": {"TOKEN-": "hunter2"}}, {"name": "other", "queues": ["a"], "environment": ["hunter2"]}]
+    given = [{"name": "video", "queues": ["a"], "env": {"TOKEN-": "hunter2"}}, {"name": "other", "queues": ["a"], "env": ["hunter2"]}]
     _found, problems = pools.read_pools(given)
     assert len(problems) == 2
     assert "hunter2" not in "".join(problem.text() for problem in problems)
@@ -158,13 +158,13 @@ def names_and_pools(hosts: dict[str, list[dict[str, t.Any]]]) -> dict[str, str]:
     return {f"{node}@{host}": pool["name"] for host, each in hosts.items() for pool in each for node in pools.node_names(pool)}
 
 
-def test_the_pool_of_every_node_is_told_by_its_name() -> None:
+def test_the_pool_of_every_node_is_reported_by_its_name() -> None:
     chance = random.Random(3)
     names = ["video", "video-2", "video-2-3", "bulk", "a.b", "x-10"]
     exceptions = 0
     for _number in range(200):
         hosts = {
-            f"cpu-{place}": [{"name": name, "processes": chance.randint(1, 4)} for name in chance.sample(names, chance.randint(0, 4))]
+            f"cpu-{place}": [{"name": name, "instances": chance.randint(1, 4)} for name in chance.sample(names, chance.randint(0, 4))]
             for place in range(chance.randint(1, 5))
         }
         hosts = {host: each for host, each in hosts.items() if not pools._shared_names(each)}
@@ -181,7 +181,7 @@ def test_the_pool_of_every_node_is_told_by_its_name() -> None:
      ("bulk-3@cpu-1", "bulk"), ("other-2@cpu-1", "other-2"), ("videos@cpu-1", "videos"), ("celery", "celery")],
 )  # fmt: skip
 def test_nodes_beyond_the_inventory_get_the_pool_that_their_name_speaks_of(node: str, pool: str) -> None:
-    rules = pools.node_rules({"cpu-1": [{"name": name, "processes": 1} for name in ("video", "bulk", "bulk-2")]})
+    rules = pools.node_rules({"cpu-1": [{"name": name, "instances": 1} for name in ("video", "bulk", "bulk-2")]})
     assert pools.pool_of_node(node, rules) == pool
 
 
@@ -219,4 +219,4 @@ def test_the_defaults_of_the_role_are_those_of_a_pool() -> None:
 
 def test_every_input_of_pools_is_one_of_the_role() -> None:
     assert set(pools.INPUTS) == {name for name in SPEC if name.startswith("celery_worker_pool")}
-    assert SPEC["celery_worker_greenlets"]["default"] == pools.GREENLETS
+    assert SPEC["celery_worker_greenlet_concurrency"]["default"] == pools.GREENLETS

@@ -38,11 +38,11 @@ def worker(facts: dict[str, t.Any] | None = None, **values: t.Any) -> preflight.
 
 @pytest.mark.parametrize(
     ("count", "single", "expected"),
-    [(1, False, ["sentinel_few"]), (1, True, []), (2, False, ["sentinel_few"]), (3, False, []), (3, True, ["single_node"]),
+    [(1, False, ["sentinel_few"]), (1, True, []), (2, False, ["sentinel_few"]), (3, False, []), (3, True, ["standalone"]),
      (4, False, ["sentinel_even"]), (5, False, [])],
 )  # fmt: skip
 def test_number_of_sentinels(count: int, single: bool, expected: list[str]) -> None:
-    hosts = [broker(f"b{number}", redis_single_node=single) for number in range(count)]
+    hosts = [broker(f"b{number}", redis_standalone=single) for number in range(count)]
     assert names(inventory(*hosts), preflight_brokers.check_sentinels) == expected
 
 
@@ -80,7 +80,7 @@ def test_gevent_is_installed(requirements: list[str], expected: list[str]) -> No
 
 @pytest.mark.parametrize(
     ("pool", "problem"),
-    [({"concurrency": "many"}, "pool_concurrency"), ({"concurrency": 0}, "pool_concurrency"), ({"processes": 0}, "pool_processes"),
+    [({"concurrency": "many"}, "pool_concurrency"), ({"concurrency": 0}, "pool_concurrency"), ({"instances": 0}, "pool_instances"),
      ({"queues": []}, "pool_queues"), ({"name": "Video 1"}, "pool_name"), ({"pool": "solo", "concurrency": 2}, "pool_solo"),
      ({"pool": "threads", "autoscale": {"min": 1, "max": 2}}, "pool_autoscale"), ({"autoscale": {"min": 3, "max": 2}}, "pool_autoscale"),
      ({"pool": "eventlet", "options": ["--autoscale=10,3"]}, "pool_autoscale")],
@@ -97,8 +97,8 @@ def test_supervisor_cannot_bound_the_memory_of_a_node(manager: str, problems: li
 
 
 def test_overrides_are_checked_like_pools() -> None:
-    host = worker(celery_worker_pools=[{"name": "io", "queues": ["a"]}], celery_worker_pool_overrides={"io": {"processes": 0}, "other": {}})
-    assert names(inventory(host), preflight_workers.check_pools) == ["pool_processes"]
+    host = worker(celery_worker_pools=[{"name": "io", "queues": ["a"]}], celery_worker_pool_overrides={"io": {"instances": 0}, "other": {}})
+    assert names(inventory(host), preflight_workers.check_pools) == ["pool_instances"]
 
 
 def test_pools_get_their_defaults_before_they_are_checked() -> None:
@@ -114,7 +114,7 @@ def test_children_for_each_core(pool: dict[str, t.Any], expected: list[str]) -> 
 
 @pytest.mark.parametrize(
     ("pool", "expected"),
-    [({"memory_max_mb": 750}, []), ({"memory_max_mb": 751}, ["memory"]), ({"memory_max_mb": 400, "processes": 2}, ["memory"]),
+    [({"memory_max_mb": 750}, []), ({"memory_max_mb": 751}, ["memory"]), ({"memory_max_mb": 400, "instances": 2}, ["memory"]),
      ({"max_memory_per_child_mb": 400}, ["memory"]), ({"pool": "gevent"}, [])],
 )  # fmt: skip
 def test_memory_of_the_pools(pool: dict[str, t.Any], expected: list[str]) -> None:
@@ -122,7 +122,7 @@ def test_memory_of_the_pools(pool: dict[str, t.Any], expected: list[str]) -> Non
     assert names(inventory(host, limits={"memory_reserved_mb": 250}), preflight_hosts.check_capacity) == expected
 
 
-def test_without_facts_nothing_is_said_about_hosts() -> None:
+def test_without_facts_nothing_is_reported_about_hosts() -> None:
     host = worker(celery_worker_pools=[{"name": "cpu", "queues": ["a"], "concurrency": 500}])
     assert names(inventory(host, limits={"distributions": {"Debian": ["12"]}}), *preflight_hosts.CHECKS) == []
 
@@ -138,7 +138,7 @@ def test_values_of_a_wrong_type_are_left_to_the_specs(values: dict[str, t.Any]) 
         list(check(hosts))
 
 
-def test_one_finding_of_many_hosts_is_told_once() -> None:
+def test_one_finding_of_many_hosts_is_reported_once() -> None:
     hosts = [broker(f"b{number}", redis_sentinel_quorum=9) for number in range(7)]
     finding = preflight.run_checks(inventory(*hosts), [preflight_brokers.check_sentinels])[0]
     assert finding.text().startswith("[sentinel_quorum] redis_sentinel_quorum = 9 on b0, b1, b2, b3, b4 and 2 more: 7 Sentinels")

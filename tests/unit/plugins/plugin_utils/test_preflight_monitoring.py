@@ -46,7 +46,7 @@ def test_what_cannot_work_is_named(check: str, changes: dict[str, t.Any]) -> Non
     assert found(**changes) == [check]
 
 
-def test_the_message_names_what_was_meant() -> None:
+def test_the_message_suggests_the_right_name() -> None:
     host = Host("m-1", ROLES["monitoring"], {**GOOD, "alertmanager_default_receiver": "taem"})
     text = run_checks(Inventory((host,), {"monitoring": ["m-1"]}, ROLES), CHECKS)[0].text()
     assert "did you mean 'team'?" in text and "group_vars/monitoring/alertmanager.yml" not in text.split("?")[0]

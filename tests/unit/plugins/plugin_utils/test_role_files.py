@@ -130,7 +130,7 @@ def test_variables_have_the_precedence_that_ansible_gives_them(files: RoleFiles,
     assert (ran["app_both"], ran["app_file"], ran["cluster_port"]) == ("own", "/etc/proj/app.conf", 6379)
 
 
-def test_what_waits_for_facts_is_told_from_what_cannot_be_read(files: RoleFiles, tmp_path: pathlib.Path) -> None:
+def test_what_waits_for_facts_is_distinguished_from_what_cannot_be_read(files: RoleFiles, tmp_path: pathlib.Path) -> None:
     (tmp_path / "roles/cluster/defaults/main.yml").write_text(
         "cluster_cores: '{{ ansible_facts.processor_nproc }}'\ncluster_broken: '{{ nowhere }}'\ncluster_whole: '{{ cluster_cores }}'\n"
     )

@@ -28,7 +28,7 @@ def test_what_stands_in_the_file_is_kept_to_the_letter() -> None:
 FILE = '---\n# mine\nvault_a_password: "aaaaaaaa"\nvault_b_password: bbbbbbbb\nother: 1\n'
 
 
-def test_a_new_password_stands_beside_the_former_one_until_it_retires() -> None:
+def test_a_new_password_stands_beside_the_previous_one_until_it_retires() -> None:
     step = secrets.introduction(yaml.safe_load(FILE), ["vault_b_password"], 1000, 0, 32)
     text = secrets.replaced(FILE, step.values)
     present = yaml.safe_load(text)

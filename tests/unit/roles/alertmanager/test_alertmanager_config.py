@@ -42,7 +42,7 @@ FULL = {
 }
 
 
-def test_without_receivers_nobody_is_told() -> None:
+def test_without_receivers_nobody_is_notified() -> None:
     config = rendered()
     assert config["route"]["receiver"] == "nobody"
     assert config["receivers"] == [{"name": "nobody"}, {"name": "dead-mans-switch"}]

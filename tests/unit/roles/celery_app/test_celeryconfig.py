@@ -35,17 +35,17 @@ PLAYBOOK = """
           - path: "{target}/celeryconfig.py"
             src: "{role}/templates/etc/celery/app/celeryconfig.py.j2"
             mode: "0600"
-          - path: "{target}/environment"
-            src: "{role}/templates/etc/celery/app/environment.j2"
+          - path: "{target}/env"
+            src: "{role}/templates/etc/celery/app/env.j2"
             mode: "0600"
           - path: "{target}/multinode_canary.py"
             src: "{role}/templates/etc/celery/app/multinode_canary.py.j2"
             mode: "0600"
-          - path: "{target}/multinode_pulse.py"
-            src: "{role}/templates/etc/celery/app/multinode_pulse.py.j2"
+          - path: "{target}/multinode_heartbeat.py"
+            src: "{role}/templates/etc/celery/app/multinode_heartbeat.py.j2"
             mode: "0600"
-          - path: "{target}/multinode_taken.py"
-            src: "{role}/templates/etc/celery/app/multinode_taken.py.j2"
+          - path: "{target}/multinode_unacked.py"
+            src: "{role}/templates/etc/celery/app/multinode_unacked.py.j2"
             mode: "0600"
           - path: "{target}/celery-app"
             src: "{role}/templates/usr/local/bin/celery-app.j2"
@@ -131,7 +131,7 @@ def test_a_missing_secret_is_named(rendered, tmp_path):
 
 
 def test_the_shell_reads_the_same_environment_as_the_module(rendered):
-    command = f'set -a; . {rendered}/environment; printf "%s|%s" "$MULTINODE_REDIS_PASSWORD" "$DATABASE_URL"'
+    command = f'set -a; . {rendered}/env; printf "%s|%s" "$MULTINODE_REDIS_PASSWORD" "$DATABASE_URL"'
     assert subprocess.check_output(["sh", "-c", command], text=True) == f"{PASSWORD}|postgresql://a b'c"
 
 
@@ -141,7 +141,7 @@ def test_settings_of_the_inventory_come_last_and_dictionaries_are_merged(rendere
 
 
 def test_our_own_modules_are_imported_whatever_the_inventory_imports(rendered):
-    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary", "multinode_pulse", "multinode_taken"]
+    assert settings(rendered, "app.conf.imports") == ["extra", "multinode_canary", "multinode_heartbeat", "multinode_unacked"]
 
 
 def test_the_canary_is_registered(rendered, tmp_path):

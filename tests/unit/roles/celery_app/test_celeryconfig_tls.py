@@ -23,7 +23,7 @@ plain = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(plain)
 
 
-def files(directory: pathlib.Path, authority: tls.Authority, trusted: tls.Authority, *names: str) -> dict[str, str]:
+def files(directory: pathlib.Path, ca: tls.CertificateAuthority, trusted: tls.CertificateAuthority, *names: str) -> dict[str, str]:
     """Make what a host has: a key, a certificate for its names, and the CA that it trusts."""
     directory.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
@@ -31,7 +31,7 @@ def files(directory: pathlib.Path, authority: tls.Authority, trusted: tls.Author
         "host.key": key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode(),
-        "host.pem": tls.issue(authority, tls.public_pem(key), names, 1),
+        "host.pem": tls.issue(ca, tls.public_pem(key), names, 1),
         "ca.pem": trusted.certificate,
     }
     for name, text in texts.items():
@@ -65,13 +65,13 @@ def server(host: dict[str, str]):
 
 
 @pytest.fixture(scope="module")
-def authority():
-    return tls.new_authority("cluster", 2)
+def ca():
+    return tls.new_ca("cluster", 2)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory, authority):
-    return files(tmp_path_factory.mktemp("own") / "host", authority, authority, "cpu-1", "127.0.0.1")
+def own(tmp_path_factory, ca):
+    return files(tmp_path_factory.mktemp("own") / "host", ca, ca, "cpu-1", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -99,20 +99,20 @@ def test_the_own_host_is_reached(rendered, own):
         assert dial(rendered, port) == "seen"
 
 
-def test_a_certificate_of_another_authority_is_refused(rendered, tmp_path):
-    stranger = tls.new_authority("stranger", 2)
-    with server(files(tmp_path / "host", stranger, stranger, "broker-1", "127.0.0.1")) as port:
+def test_a_certificate_of_another_ca_is_refused(rendered, tmp_path):
+    unlisted = tls.new_ca("unlisted", 2)
+    with server(files(tmp_path / "host", unlisted, unlisted, "broker-1", "127.0.0.1")) as port:
         assert "certificate verify failed" in dial(rendered, port)
 
 
-def test_a_certificate_for_another_address_is_refused(rendered, authority, tmp_path):
-    with server(files(tmp_path / "host", authority, authority, "broker-1", "127.0.0.2")) as port:
+def test_a_certificate_for_another_address_is_refused(rendered, ca, tmp_path):
+    with server(files(tmp_path / "host", ca, ca, "broker-1", "127.0.0.2")) as port:
         assert "IP address mismatch" in dial(rendered, port)
 
 
-def test_an_authority_of_the_system_is_not_trusted(rendered, tmp_path):
-    stranger = tls.new_authority("stranger", 2)
-    host = files(tmp_path / "host", stranger, stranger, "broker-1", "127.0.0.1")
+def test_a_ca_of_the_system_is_not_trusted(rendered, tmp_path):
+    unlisted = tls.new_ca("unlisted", 2)
+    host = files(tmp_path / "host", unlisted, unlisted, "broker-1", "127.0.0.1")
     code = "import ssl\nimport celeryconfig\nnumber = len(ssl.create_default_context().get_ca_certs())"
     assert plain.settings(rendered, "number", code, SSL_CERT_FILE=host["ca.pem"]) == 1
     with server(host) as port:

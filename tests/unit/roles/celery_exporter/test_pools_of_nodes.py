@@ -16,7 +16,7 @@ from ansible_collections.multinode.celery.plugins.filter.celery_environment_pool
 from ansible_collections.multinode.celery.plugins.plugin_utils import pools
 
 FILES = pathlib.Path(__file__).resolve().parents[4] / "roles/celery_exporter/files/usr/local/lib/celery-exporter"
-VIDEO, NUMBERED = {"name": "video", "queues": ["video"], "processes": 3}, {"name": "video-2", "queues": ["video"]}
+VIDEO, NUMBERED = {"name": "video", "queues": ["video"], "instances": 3}, {"name": "video-2", "queues": ["video"]}
 FLEET = {host: {"cluster_environment": {"name": "prod"}, "celery_worker_pools": [pool]} for host, pool in (("cpu-1", VIDEO), ("cpu-2", NUMBERED))}
 
 

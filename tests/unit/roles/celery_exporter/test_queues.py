@@ -30,10 +30,10 @@ def message(tag, **headers):
 
 
 class Redis:
-    """Answers like a server that holds these lists and these taken messages."""
+    """Answers like a server that holds these lists and these unacknowledged messages."""
 
-    def __init__(self, lists, taken):
-        self.lists, self.taken, self.answers, self.asked = lists, taken, [], []
+    def __init__(self, lists, unacked):
+        self.lists, self.unacked, self.answers, self.asked = lists, unacked, [], []
 
     def pipeline(self, transaction):
         return self
@@ -45,10 +45,10 @@ class Redis:
         self.answers.append(self.lists.get(key, [])[-1:])
 
     def hlen(self, key):
-        self.answers.append(len(self.taken))
+        self.answers.append(len(self.unacked))
 
     def zrange(self, key, first, last, withscores):
-        self.answers.append([(tag.encode(), score) for tag, (score, _held) in self.taken.items()])
+        self.answers.append([(tag.encode(), score) for tag, (score, _unacked) in self.unacked.items()])
 
     def execute(self):
         answers, self.answers = self.answers, []
@@ -56,15 +56,15 @@ class Redis:
 
     def hmget(self, key, tags):
         self.asked.append(tags)
-        return [json.dumps(self.taken[tag][1]).encode() for tag in tags]
+        return [json.dumps(self.unacked[tag][1]).encode() for tag in tags]
 
 
 @pytest.fixture
 def look(monkeypatch):
     reader = queues.Reader(queues.broker_of(CONFIG), ["default", "video"])
 
-    def ask(lists=None, taken=None):
-        server = Redis(lists or {}, taken or {})
+    def ask(lists=None, unacked=None):
+        server = Redis(lists or {}, unacked or {})
         monkeypatch.setattr(queues, "open_master", lambda broker: contextlib.nullcontext(server))
         return reader.look(), server
 
@@ -101,16 +101,16 @@ def test_a_message_without_a_time_ages_from_when_it_was_first_seen(look, monkeyp
     assert look({"prod:default": [message(2)]})[0].oldest["default"] == 0
 
 
-def test_held_messages_count_under_their_queue_and_are_asked_about_once(look, monkeypatch):
+def test_unacked_messages_count_under_their_queue_and_are_asked_about_once(look, monkeypatch):
     monkeypatch.setattr(queues.time, "time", lambda: 1000.0)
-    taken = {
+    unacked = {
         "a": (990.0, [{}, "", "video"]),
         "b": (900.0, [{}, "video", "video"]),
         "c": (995.0, [{}, "C.dq2", "video@cpu-1"]),
         "d": (999.0, [{}, "elsewhere", "some.key"]),
     }
-    snapshot, server = look(taken=taken)
-    assert (snapshot.held["video"], snapshot.held["default"], snapshot.held["video@cpu-1.dq2"], snapshot.held[""]) == (2, 0, 1, 1)
-    assert (snapshot.held_oldest["video"], snapshot.held_total) == (100, 4)
+    snapshot, server = look(unacked=unacked)
+    assert (snapshot.unacked["video"], snapshot.unacked["default"], snapshot.unacked["video@cpu-1.dq2"], snapshot.unacked[""]) == (2, 0, 1, 1)
+    assert (snapshot.unacked_oldest["video"], snapshot.unacked_total) == (100, 4)
     assert server.asked == [["a", "b", "c", "d"]]
-    assert look(taken=taken)[1].asked == []
+    assert look(unacked=unacked)[1].asked == []

@@ -28,20 +28,20 @@ SPEC.loader.exec_module(watchdog)
 THRESHOLD, MARGIN = 300, 60
 
 
-def note(beat=0.0, pool="prefork", places=2, taken=0, finished=5, active=()):
+def record(beat=0.0, pool="prefork", slots=2, slots_used=0, finished=5, active=()):
     tasks = [{"name": "t", "id": "1", "seconds": seconds, "limit": limit} for seconds, limit in active]
-    return {"beat": beat, "pool": pool, "places": places, "taken": taken, "accepted": finished, "finished": finished, "active": tasks}
+    return {"beat": beat, "pool": pool, "slots": slots, "slots_used": slots_used, "accepted": finished, "finished": finished, "active": tasks}
 
 
-def watch(pulse, seconds, state="S", backlog=1, broker=True, beating=True, step=30):
+def watch(heartbeat, seconds, state="S", backlog=1, broker=True, beating=True, step=30):
     """Look every so often at a node that does not change, as long as its loop turns or not; return the first judgement."""
     memory, now = {}, 0.0
     while now <= seconds:
         if beating:
-            pulse["beat"] = now
+            heartbeat["beat"] = now
         look = watchdog.Look(now, state, backlog, 0.0 if broker else None)
-        memory = watchdog.progress(pulse, look, memory, MARGIN)
-        reason = watchdog.judge(pulse, look, memory, THRESHOLD, MARGIN)
+        memory = watchdog.progress(heartbeat, look, memory, MARGIN)
+        reason = watchdog.evaluate(heartbeat, look, memory, THRESHOLD, MARGIN)
         if reason:
             return reason
         now += step
@@ -49,58 +49,58 @@ def watch(pulse, seconds, state="S", backlog=1, broker=True, beating=True, step=
 
 
 def test_a_free_node_that_takes_nothing_although_messages_wait_is_idle():
-    assert watch(note(), 600) == "idle"
+    assert watch(record(), 600) == "idle"
 
 
 def test_a_half_busy_node_that_takes_nothing_is_idle_too():
-    assert watch(note(taken=1, active=[(10, 3600)]), 600) == "idle"
+    assert watch(record(slots_used=1, active=[(10, 3600)]), 600) == "idle"
 
 
 def test_an_empty_queue_is_no_hang():
-    assert watch(note(), 6000, backlog=0) == ""
+    assert watch(record(), 6000, backlog=0) == ""
 
 
 def test_long_tasks_within_their_limit_are_no_hang():
-    assert watch(note(taken=2, active=[(3000, 3600), (3000, 3600)]), 6000) == ""
+    assert watch(record(slots_used=2, active=[(3000, 3600), (3000, 3600)]), 6000) == ""
 
 
 def test_tasks_without_a_limit_are_no_hang():
-    assert watch(note(taken=2, active=[(90000, 0), (90000, 0)]), 6000) == ""
+    assert watch(record(slots_used=2, active=[(90000, 0), (90000, 0)]), 6000) == ""
 
 
 def test_a_node_full_of_tasks_beyond_their_limit_is_overdue():
-    assert watch(note(taken=2, active=[(3700, 3600), (3661, 3600)]), 600) == "overdue"
+    assert watch(record(slots_used=2, active=[(3700, 3600), (3661, 3600)]), 600) == "overdue"
 
 
 def test_one_task_within_its_limit_keeps_the_node_alive():
-    assert watch(note(taken=2, active=[(3700, 3600), (3000, 3600)]), 600) == ""
+    assert watch(record(slots_used=2, active=[(3700, 3600), (3000, 3600)]), 600) == ""
 
 
 def test_tasks_that_wait_for_their_time_fill_the_node():
-    assert watch(note(taken=2), 6000) == ""
+    assert watch(record(slots_used=2), 6000) == ""
 
 
 def test_progress_starts_the_time_anew():
-    memory = watchdog.progress(note(finished=5), watchdog.Look(0, "S", 1, 0), {}, MARGIN)
-    memory = watchdog.progress(note(finished=6), watchdog.Look(290, "S", 1, 0), memory, MARGIN)
+    memory = watchdog.progress(record(finished=5), watchdog.Look(0, "S", 1, 0), {}, MARGIN)
+    memory = watchdog.progress(record(finished=6), watchdog.Look(290, "S", 1, 0), memory, MARGIN)
     assert memory["since"] == 290
 
 
 def test_a_loop_that_does_not_turn_is_stuck():
-    assert watch(note(), 600, beating=False, backlog=0) == "stuck"
+    assert watch(record(), 600, beating=False, backlog=0) == "stuck"
 
 
 def test_a_loop_rests_while_there_is_no_broker():
-    assert watch(note(), 6000, beating=False, backlog=None, broker=False) == ""
+    assert watch(record(), 6000, beating=False, backlog=None, broker=False) == ""
 
 
 def test_a_stopped_process_hangs_whatever_the_broker_does():
-    assert watch(note(), 600, state="T", beating=False, backlog=None, broker=False) == "stopped"
+    assert watch(record(), 600, state="T", beating=False, backlog=None, broker=False) == "stopped"
 
 
 @pytest.mark.parametrize(("limit", "reason"), [(0, ""), (3600, ""), (60, "overdue")])
 def test_a_solo_worker_runs_its_task_in_its_loop(limit, reason):
-    assert watch(note(pool="solo", places=1, taken=1, active=[(1, limit)]), 900, beating=False) == reason
+    assert watch(record(pool="solo", slots=1, slots_used=1, active=[(1, limit)]), 900, beating=False) == reason
 
 
 # --- processes ---
@@ -128,20 +128,20 @@ def family(tmp_path):
 
 
 def test_stacks_are_written_even_by_a_stopped_process(family):
-    pulse, pids, stacks = family
-    os.kill(pulse["pid"], signal.SIGSTOP)
+    heartbeat, pids, stacks = family
+    os.kill(heartbeat["pid"], signal.SIGSTOP)
     deadline = time.monotonic() + 10
-    while watchdog.state_of(pulse["pid"], pulse["start"]) != "T" and time.monotonic() < deadline:
+    while watchdog.state_of(heartbeat["pid"], heartbeat["start"]) != "T" and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert set(watchdog.family(pulse["pid"])) == pids
-    text = watchdog.dump(pulse, str(stacks), "T")
+    assert set(watchdog.family(heartbeat["pid"])) == pids
+    text = watchdog.dump(heartbeat, str(stacks), "T")
     assert text.count("most recent call first") == 2
 
 
 def test_a_process_is_killed_with_its_children(family):
-    pulse, pids, _stacks = family
-    starts = watchdog.family(pulse["pid"])
-    watchdog.kill(pulse)
+    heartbeat, pids, _stacks = family
+    starts = watchdog.family(heartbeat["pid"])
+    watchdog.kill(heartbeat)
     deadline = time.monotonic() + 10
     while any(watchdog.state_of(pid, starts[pid]) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -149,9 +149,9 @@ def test_a_process_is_killed_with_its_children(family):
 
 
 def test_another_process_with_the_same_number_is_spared(family):
-    pulse, _pids, _stacks = family
-    watchdog.kill({**pulse, "start": pulse["start"] - 1})
-    assert watchdog.state_of(pulse["pid"], pulse["start"])
+    heartbeat, _pids, _stacks = family
+    watchdog.kill({**heartbeat, "start": heartbeat["start"] - 1})
+    assert watchdog.state_of(heartbeat["pid"], heartbeat["start"])
 
 
 def test_a_process_without_a_handler_is_not_asked_for_stacks():

@@ -45,7 +45,7 @@ def states(report) -> dict[str, str]:
     return {name: task[1] for name, task in written(report)["tasks"].items()}
 
 
-def test_what_ran_and_what_waited_is_told_apart(report):
+def test_what_ran_and_what_waited_is_distinguished(report):
     runs, early, waits = Request("runs"), Request("early", acknowledged=True), Request("waits")
     state.active_requests.update({runs, early})
     state.scheduled_requests.add(waits)

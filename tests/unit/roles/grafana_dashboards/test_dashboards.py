@@ -85,4 +85,4 @@ def test_the_overview_page_fetches_nothing_from_elsewhere() -> None:
     # The names of a license and of an XML namespace are addresses, and no more than names.
     named = re.findall(r"https?://[^\"\s]+", SCRIPT)
     assert named and [word for word in named if "w3.org" not in word and "gnu.org" not in word] == []
-    assert " style=" not in page and not re.search(r"<script>|\son\w+=", page), "the front allows no inline script or style"
+    assert " style=" not in page and not re.search(r"<script>|\son\w+=", page), "the proxy allows no inline script or style"

@@ -19,7 +19,7 @@ ENVIRONMENTS = [
     {"name": "prod", "vhost": 3, "key_prefix": "prod:", "user": "prod", "password": "p" * 20,
      "monitoring_user": "prod_monitoring", "monitoring_password": "m" * 20, "monitoring_previous_password": "n" * 20},
     {"name": "sensitive", "vhost": 4, "key_prefix": "sensitive:", "user": "sensitive", "password": "s" * 20,
-     "sender_user": "sender", "sender_password": "t" * 20},
+     "producer_user": "producer", "producer_password": "t" * 20},
 ]  # fmt: skip
 # Commands that put something into a list, which is what sending a task is. A script has the rights of whoever runs it.
 SENDING = {"lpush", "rpush", "lpushx", "rpushx", "linsert", "lset", "lmove", "rpoplpush", "blmove", "brpoplpush", "sort", "copy", "rename", "renamenx",
@@ -47,7 +47,7 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
 
 
 def test_an_environment_has_users_for_programs_and_for_those_who_may_less(users):
-    assert set(users) == {"default", "admin", "replica", "sentinel", "monitoring", "prod", "prod_monitoring", "sensitive", "sender"}
+    assert set(users) == {"default", "admin", "replica", "sentinel", "monitoring", "prod", "prod_monitoring", "sensitive", "producer"}
     assert len([rule for rule in users["prod_monitoring"] if rule.startswith("#")]) == 2
     assert "{" not in " ".join(sum(users.values(), []))
 
@@ -74,7 +74,7 @@ def test_the_exporters_user_changes_no_queue(users):
 
 @pytest.mark.parametrize(
     ("user", "own", "other"),
-    [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod"), ("sender", "sensitive", "prod")],
+    [("prod", "prod", "sensitive"), ("prod_monitoring", "prod", "sensitive"), ("sensitive", "sensitive", "prod"), ("producer", "sensitive", "prod")],
 )
 def test_no_user_of_an_environment_reaches_another(users, user, own, other):
     words = " ".join(users[user]).replace("(", " ").replace(")", " ").split()
@@ -83,9 +83,9 @@ def test_no_user_of_an_environment_reaches_another(users, user, own, other):
     assert other not in " ".join(patterns)
 
 
-def test_the_senders_user_puts_into_queues_and_reads_none(users):
-    root = [rule for rule in users["sender"] if not rule.startswith("(")]
+def test_the_producers_user_puts_into_queues_and_reads_none(users):
+    root = [rule for rule in users["producer"] if not rule.startswith("(")]
     assert [rule for rule in root if rule[0] in "~%&"] == ["~sensitive:_kombu.binding*"]
-    assert [rule for rule in users["sender"] if rule.startswith("(")] == ["(%W~sensitive:* +lpush +llen)"]
+    assert [rule for rule in users["producer"] if rule.startswith("(")] == ["(%W~sensitive:* +lpush +llen)"]
     allowed = {rule[1:] for rule in root if rule.startswith("+")}
     assert not allowed & {"get", "lrange", "brpop", "rpop", "hgetall", "publish", "subscribe", "psubscribe", "evalsha", "del", *SENDING}

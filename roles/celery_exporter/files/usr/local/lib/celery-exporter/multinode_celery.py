@@ -2,7 +2,7 @@
 """Runs celery-exporter with the settings of an environment.
 
 Its own command line takes neither Sentinels with credentials of their own nor a retry policy, it keeps one broker connection
-for ever, and it calls workers by their host alone. Its metrics and its HTTP server are used as they are; the connection, the
+permanently, and it calls workers by their host alone. Its metrics and its HTTP server are used as they are; the connection, the
 names of nodes, and when workers are asked something are replaced here.
 """
 
@@ -180,7 +180,7 @@ class Exporter(library.Exporter):
             time.sleep(self.settings["consumers_interval_seconds"])
 
     def listen(self) -> None:
-        """Count events for ever, on a new connection whenever nothing comes: a broker that hangs does not say so."""
+        """Count events permanently, on a new connection whenever nothing comes: a broker that hangs does not say so."""
         handlers: dict[str, t.Any] = {
             "worker-heartbeat": self.track_worker_heartbeat,
             "worker-online": lambda event: self.track_worker_status(event, True),

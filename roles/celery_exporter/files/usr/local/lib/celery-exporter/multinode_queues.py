@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 logger = logging.getLogger("multinode.queues")
 SENT_AT = "multinode_sent_at"
 # Messages that workers hold and that are looked at one by one; beyond it they are counted under no queue.
-HELD_LIMIT = 2000
+UNACKED_LIMIT = 2000
 SEPARATOR = "\x06\x16"
 
 
@@ -93,7 +93,7 @@ def queue_keys(queue: str, options: t.Mapping[str, t.Any]) -> dict[int, str]:
 
 
 def sent_at(message: t.Mapping[str, t.Any]) -> float | None:
-    """Return when a message was sent, unless its sender does not say."""
+    """Return when a message was sent, unless its producer does not say."""
     value = (message.get("headers") or {}).get(SENT_AT)
     return float(value) if isinstance(value, (int, float)) else None
 
@@ -103,9 +103,9 @@ def identity(message: t.Mapping[str, t.Any]) -> str:
     return str((message.get("properties") or {}).get("delivery_tag"))
 
 
-def queue_of(held: t.Sequence[t.Any], queues: t.Container[str]) -> str:
-    """Return the queue that a held message came from, by the exchange and the routing key noted with it."""
-    exchange, key = held[1], held[2]
+def queue_of(entry: t.Sequence[t.Any], queues: t.Container[str]) -> str:
+    """Return the queue that an unacknowledged message came from, by the exchange and the routing key noted with it."""
+    exchange, key = entry[1], entry[2]
     if exchange == "C.dq2":
         return f"{key}.dq2"
     return key if key in queues else ""
@@ -118,9 +118,9 @@ class Snapshot(t.NamedTuple):
     by_priority: dict[tuple[str, int], int]
     oldest: dict[str, float]
     unknown_age: dict[str, bool]
-    held: dict[str, int]
-    held_oldest: dict[str, float]
-    held_total: int
+    unacked: dict[str, int]
+    unacked_oldest: dict[str, float]
+    unacked_total: int
 
 
 class Reader:
@@ -146,13 +146,13 @@ class Reader:
                 # Workers take from this end.
                 pipe.lrange(key, -1, -1)
             pipe.hlen(self.unacked)
-            pipe.zrange(self.index, 0, HELD_LIMIT - 1, withscores=True)
-            *answers, held_total, taken = pipe.execute()
-            scores = {tag.decode(): score for tag, score in taken}
+            pipe.zrange(self.index, 0, UNACKED_LIMIT - 1, withscores=True)
+            *answers, unacked_total, unacked = pipe.execute()
+            scores = {tag.decode(): score for tag, score in unacked}
             self._learn(client, scores)
         now = time.time()
         found = self._queues(places, answers, now)
-        return Snapshot(*found, *self._held(scores, now), held_total)
+        return Snapshot(*found, *self._unacked(scores, now), unacked_total)
 
     def lengths(self) -> dict[str, int]:
         """Return how many messages wait in each queue."""
@@ -194,11 +194,11 @@ class Reader:
         """Note the queues of messages that were taken since the last look; what is gone is forgotten."""
         new = [tag for tag in scores if tag not in self.origins]
         self.origins = {tag: queue for tag, queue in self.origins.items() if tag in scores}
-        for tag, held in zip(new, client.hmget(self.unacked, new) if new else []):
-            if held:
-                self.origins[tag] = queue_of(json.loads(held), self.keys)
+        for tag, entry in zip(new, client.hmget(self.unacked, new) if new else []):
+            if entry:
+                self.origins[tag] = queue_of(json.loads(entry), self.keys)
 
-    def _held(self, scores: t.Mapping[str, float], now: float) -> tuple[dict[str, int], dict[str, float]]:
+    def _unacked(self, scores: t.Mapping[str, float], now: float) -> tuple[dict[str, int], dict[str, float]]:
         count = dict.fromkeys(self.queues, 0)
         oldest = dict.fromkeys(self.queues, 0.0)
         for tag, score in scores.items():
@@ -236,13 +236,13 @@ class Collector:
         yield GaugeMetricFamily("multinode_queues_scrape_seconds", "Time that the look took.", value=time.monotonic() - begin)
         if snapshot is None:
             return
-        yield GaugeMetricFamily("multinode_unacked_total", "Messages that workers hold.", value=snapshot.held_total)
+        yield GaugeMetricFamily("multinode_unacked_total", "Messages that workers hold.", value=snapshot.unacked_total)
         for name, text, values in (
             ("multinode_queue_length", "Messages that wait in a queue.", snapshot.length),
             ("multinode_queue_oldest_message_age_seconds", "Age of the message that is taken next.", snapshot.oldest),
             ("multinode_queue_with_unknown_age", "Whether that message says nothing of its age.", snapshot.unknown_age),
-            ("multinode_queue_unacked", "Messages of a queue that workers hold.", snapshot.held),
-            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was taken.", snapshot.held_oldest),
+            ("multinode_queue_unacked", "Messages of a queue that workers hold.", snapshot.unacked),
+            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was taken.", snapshot.unacked_oldest),
         ):
             family = GaugeMetricFamily(name, text, labels=["queue"])
             for queue, value in values.items():

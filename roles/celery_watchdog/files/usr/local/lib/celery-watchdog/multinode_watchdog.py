@@ -1,7 +1,7 @@
 # Managed by Ansible, changes are lost.
 """Looks once at the worker nodes of this host and restarts those that hang.
 
-Nodes write down what they do, see multinode_pulse.py; nothing of the application is imported here and no worker is asked.
+Nodes write down what they do, see multinode_heartbeat.py; nothing of the application is imported here and no worker is asked.
 A node hangs when one of these lasts longer than the threshold:
 
 stopped   its main process is stopped by a signal
@@ -30,7 +30,7 @@ from _processes import stat_fields
 
 SEPARATOR = "\x06\x16"
 SHOWN_BYTES = 65536
-NOTE_BYTES = 1 << 20
+RECORD_BYTES = 1 << 20
 # How long a killed process may take to leave, and a dump to be written.
 KILL_SECONDS = 10.0
 DUMP_SECONDS = 0.5
@@ -45,40 +45,40 @@ class Look(t.NamedTuple):
     broker_since: float | None
 
 
-# --- judgement ---
+# --- evaluation ---
 
 
-def overdue(task: t.Mapping[str, t.Any], silent: float, margin: float) -> bool:
+def overdue(task: t.Mapping[str, t.Any], silence_seconds: float, margin: float) -> bool:
     """Tell whether a task runs beyond its time limit, which Celery should have ended."""
-    return bool(task["limit"]) and task["seconds"] + silent > task["limit"] + margin
+    return bool(task["limit"]) and task["seconds"] + silence_seconds > task["limit"] + margin
 
 
-def on_duty(pulse: t.Mapping[str, t.Any], look: Look, margin: float) -> bool:
+def on_duty(heartbeat: t.Mapping[str, t.Any], look: Look, margin: float) -> bool:
     """Tell whether the node ought to take a message now."""
-    free = pulse["taken"] < pulse["places"]
-    late = bool(pulse["active"]) and all(overdue(task, look.now - pulse["beat"], margin) for task in pulse["active"])
+    free = heartbeat["slots_used"] < heartbeat["slots"]
+    late = bool(heartbeat["active"]) and all(overdue(task, look.now - heartbeat["beat"], margin) for task in heartbeat["active"])
     return bool(look.backlog) and (free or late)
 
 
-def progress(pulse: t.Mapping[str, t.Any], look: Look, former: t.Mapping[str, t.Any], margin: float) -> dict[str, t.Any]:
+def progress(heartbeat: t.Mapping[str, t.Any], look: Look, previous: t.Mapping[str, t.Any], margin: float) -> dict[str, t.Any]:
     """Return what to remember of a node: since when it ought to have done something and did not."""
-    same = (former.get("accepted"), former.get("finished")) == (pulse["accepted"], pulse["finished"])
-    since = former.get("since") if same and on_duty(pulse, look, margin) else None
-    return {"accepted": pulse["accepted"], "finished": pulse["finished"], "since": look.now if since is None else since}
+    same = (previous.get("accepted"), previous.get("finished")) == (heartbeat["accepted"], heartbeat["finished"])
+    since = previous.get("since") if same and on_duty(heartbeat, look, margin) else None
+    return {"accepted": heartbeat["accepted"], "finished": heartbeat["finished"], "since": look.now if since is None else since}
 
 
-def judge(pulse: t.Mapping[str, t.Any], look: Look, memory: t.Mapping[str, t.Any], threshold: float, margin: float) -> str:
+def evaluate(heartbeat: t.Mapping[str, t.Any], look: Look, memory: t.Mapping[str, t.Any], threshold: float, margin: float) -> str:
     """Return why a node counts as hanging, nothing when it does not."""
-    silent = look.now - pulse["beat"]
-    if silent <= threshold:
+    silence_seconds = look.now - heartbeat["beat"]
+    if silence_seconds <= threshold:
         if look.now - memory["since"] <= threshold:
             return ""
-        return "idle" if pulse["taken"] < pulse["places"] else "overdue"
+        return "idle" if heartbeat["slots_used"] < heartbeat["slots"] else "overdue"
     if look.state == "T":
         return "stopped"
-    if pulse["pool"] == "solo" and pulse["active"]:
+    if heartbeat["pool"] == "solo" and heartbeat["active"]:
         # Its loop stands still while a task runs, and it cannot end one by itself.
-        return "overdue" if all(overdue(task, silent, margin) for task in pulse["active"]) else ""
+        return "overdue" if all(overdue(task, silence_seconds, margin) for task in heartbeat["active"]) else ""
     # Without a broker the loop rests: the worker dials again and again.
     reachable = look.broker_since is not None and look.now - look.broker_since > threshold
     return "stuck" if reachable else ""
@@ -151,14 +151,14 @@ def wait_gone(process: int, start: int, seconds: float) -> None:
         os.close(handle)
 
 
-def dump(pulse: t.Mapping[str, t.Any], path: str, state: str) -> str:
+def dump(heartbeat: t.Mapping[str, t.Any], path: str, state: str) -> str:
     """Have the processes of a node write their stacks, and return them."""
     size = os.path.getsize(path) if os.path.exists(path) else 0
     # The main process last: a stopped one must go on to write, and has no more than this moment before it is killed.
-    for process, start in reversed(family(pulse["pid"]).items()):
+    for process, start in reversed(family(heartbeat["pid"]).items()):
         if handles(process, signal.SIGUSR2):
             send(process, start, signal.SIGUSR2)
-            if process == pulse["pid"] and state == "T":
+            if process == heartbeat["pid"] and state == "T":
                 send(process, start, signal.SIGCONT)
             # One after the other, they share the file.
             time.sleep(DUMP_SECONDS)
@@ -169,13 +169,13 @@ def dump(pulse: t.Mapping[str, t.Any], path: str, state: str) -> str:
         return file.read(SHOWN_BYTES).decode("utf-8", "replace")
 
 
-def kill(pulse: t.Mapping[str, t.Any]) -> None:
+def kill(heartbeat: t.Mapping[str, t.Any]) -> None:
     """End a node with everything it started; its manager starts it again."""
-    processes = family(pulse["pid"])
-    if not state_of(pulse["pid"], pulse["start"]):
+    processes = family(heartbeat["pid"])
+    if not state_of(heartbeat["pid"], heartbeat["start"]):
         return
-    send(pulse["pid"], pulse["start"], signal.SIGKILL)
-    wait_gone(pulse["pid"], pulse["start"], KILL_SECONDS)
+    send(heartbeat["pid"], heartbeat["start"], signal.SIGKILL)
+    wait_gone(heartbeat["pid"], heartbeat["start"], KILL_SECONDS)
     for process, start in processes.items():
         send(process, start, signal.SIGKILL)
 
@@ -185,7 +185,7 @@ def kill(pulse: t.Mapping[str, t.Any]) -> None:
 
 def backlogs(settings: t.Mapping[str, t.Any], queues: t.Sequence[str]) -> dict[str, int] | None:
     """Ask the master how many messages wait in each queue, nothing when it cannot be asked."""
-    words = _environment_file.read(settings["environment"])
+    words = _environment_file.read(settings["env"])
     for address in settings["sentinels"]:
         try:
             with redis.RedisClient(address, settings["sentinel_port"], 1.0, settings["tls"]) as sentinel:
@@ -211,72 +211,72 @@ def backlogs(settings: t.Mapping[str, t.Any], queues: t.Sequence[str]) -> dict[s
 # --- one look ---
 
 
-def read_note(path: str) -> dict[str, t.Any]:
-    """Read a note of a node, nothing when it is not one."""
+def read_record(path: str) -> dict[str, t.Any]:
+    """Read a record of a node, nothing when it is not one."""
     try:
         with open(path, encoding="utf-8") as file:
-            note = json.loads(file.read(NOTE_BYTES))
+            record = json.loads(file.read(RECORD_BYTES))
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 class Watchdog:
-    """One run, with what the former runs remembered."""
+    """One run, with what the previous runs remembered."""
 
     def __init__(self, settings: dict[str, t.Any], directory: str) -> None:
         self.settings = settings
         self.path = os.path.join(directory, "memory.json")
-        self.memory: dict[str, t.Any] = {"nodes": {}, "restarts": {}, "broker_since": None, **read_note(self.path)}
+        self.memory: dict[str, t.Any] = {"nodes": {}, "restarts": {}, "broker_since": None, **read_record(self.path)}
 
     def run(self) -> None:
         """Look at every node and act."""
-        notes = [read_note(path) for path in sorted(glob.glob(f"{glob.escape(self.settings['pulse_directory'])}/*.json"))]
-        pulses = [note for note in notes if note.get("pid") and state_of(note["pid"], note["start"])]
-        waiting = backlogs(self.settings, sorted({queue for pulse in pulses for queue in pulse["queues"]}))
+        records = [read_record(path) for path in sorted(glob.glob(f"{glob.escape(self.settings['heartbeat_directory'])}/*.json"))]
+        heartbeats = [record for record in records if record.get("pid") and state_of(record["pid"], record["start"])]
+        waiting = backlogs(self.settings, sorted({queue for heartbeat in heartbeats for queue in heartbeat["queues"]}))
         now = time.monotonic()
         self.memory["broker_since"] = None if waiting is None else self.memory["broker_since"] or now
-        former, self.memory["nodes"] = self.memory["nodes"], {}
-        for pulse in pulses:
-            known = former.get(pulse["node"], {})
-            if (known.get("pid"), known.get("start")) != (pulse["pid"], pulse["start"]):
-                known = {"pid": pulse["pid"], "start": pulse["start"]}
-            self.memory["nodes"][pulse["node"]] = known
-            backlog = None if waiting is None else sum(waiting.get(queue, 0) for queue in pulse["queues"])
-            look = Look(now, state_of(pulse["pid"], pulse["start"]), backlog, self.memory["broker_since"])
-            self.treat(pulse, look, known)
+        previous, self.memory["nodes"] = self.memory["nodes"], {}
+        for heartbeat in heartbeats:
+            known = previous.get(heartbeat["node"], {})
+            if (known.get("pid"), known.get("start")) != (heartbeat["pid"], heartbeat["start"]):
+                known = {"pid": heartbeat["pid"], "start": heartbeat["start"]}
+            self.memory["nodes"][heartbeat["node"]] = known
+            backlog = None if waiting is None else sum(waiting.get(queue, 0) for queue in heartbeat["queues"])
+            look = Look(now, state_of(heartbeat["pid"], heartbeat["start"]), backlog, self.memory["broker_since"])
+            self.treat(heartbeat, look, known)
         self.memory["looked"] = time.time()
         self.save()
 
-    def treat(self, pulse: dict[str, t.Any], look: Look, known: dict[str, t.Any]) -> None:
-        """Judge one node and restart it where it hangs."""
-        node, base = pulse["node"], os.path.join(self.settings["pulse_directory"], pulse["node"])
-        stopping = read_note(f"{base}.stop")
-        draining = (stopping.get("pid"), stopping.get("start")) == (pulse["pid"], pulse["start"])
+    def treat(self, heartbeat: dict[str, t.Any], look: Look, known: dict[str, t.Any]) -> None:
+        """Evaluate one node and restart it where it hangs."""
+        node, base = heartbeat["node"], os.path.join(self.settings["heartbeat_directory"], heartbeat["node"])
+        stopping = read_record(f"{base}.stop")
+        draining = (stopping.get("pid"), stopping.get("start")) == (heartbeat["pid"], heartbeat["start"])
         if known.get("asked") is not None:
             if look.now - known["asked"] > self.settings["stop_timeout_seconds"]:
-                print(f"{node} does not stop, process {pulse['pid']} is killed", flush=True)
-                kill(pulse)
+                print(f"{node} does not stop, process {heartbeat['pid']} is killed", flush=True)
+                kill(heartbeat)
             return
         if draining and look.state != "T":
             return
-        known.update(progress(pulse, look, known, self.settings["overdue_margin_seconds"]))
-        reason = judge(pulse, look, known, self.settings["threshold_seconds"], self.settings["overdue_margin_seconds"])
+        known.update(progress(heartbeat, look, known, self.settings["overdue_margin_seconds"]))
+        reason = evaluate(heartbeat, look, known, self.settings["threshold_seconds"], self.settings["overdue_margin_seconds"])
         if not reason:
             return
         waiting = "an unknown number of" if look.backlog is None else look.backlog
         print(
-            f"{node} hangs ({reason}): last sign {look.now - pulse['beat']:.0f} s ago, {pulse['taken']} of {pulse['places']} places taken, "
-            f"{pulse['finished']} tasks finished, {waiting} messages waiting; stacks of its processes follow",
+            f"{node} hangs ({reason}): last sign {look.now - heartbeat['beat']:.0f} s ago, {heartbeat['slots_used']} of {heartbeat['slots']} slots used, "
+            f"{heartbeat['finished']} tasks finished, {waiting} messages waiting; stacks of its processes follow",
             flush=True,
         )
-        print(dump(pulse, f"{base}.stacks", look.state) or "no stacks were written", flush=True)
+        print(dump(heartbeat, f"{base}.stacks", look.state) or "no stacks were written", flush=True)
         if reason in ("stopped", "stuck"):
-            print(f"{node}: process {pulse['pid']} is killed, its manager starts it again", flush=True)
-            kill(pulse)
+            print(f"{node}: process {heartbeat['pid']} is killed, its manager starts it again", flush=True)
+            kill(heartbeat)
         else:
-            print(f"{node}: process {pulse['pid']} is asked to drain, its manager starts it again", flush=True)
-            send(pulse["pid"], pulse["start"], signal.SIGTERM)
+            print(f"{node}: process {heartbeat['pid']} is asked to drain, its manager starts it again", flush=True)
+            send(heartbeat["pid"], heartbeat["start"], signal.SIGTERM)
         known["asked"] = look.now
         counts = self.memory["restarts"].setdefault(node, {})
         counts[reason] = counts.get(reason, 0) + 1
