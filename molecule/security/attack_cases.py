@@ -122,7 +122,7 @@ def file(
 
 ATTACK_CASES = [
     # --- A host outside the cluster, with every password and without a certificate ---
-    closed("redis", "speak with Redis", "master", '"$redis_port"', PING),
+    closed("redis", "speak with Redis", "master", '"$broker_port"', PING),
     closed("redis_plain", "speak with Redis without TLS", "master", "6379", PING, "no such port"),
     closed("sentinel", "ask Sentinel for the master", "master", '"$sentinel_port"', MASTER),
     closed("node_exporter", "read the metrics of a host", "worker", "9100", EXPORTED),
@@ -234,7 +234,7 @@ ATTACK_CASES = [
     closed("metrics", "read the metrics of a broker", "master", "9100", EXPORTED, position="worker"),
     AttackCase(
         "old_tls", "worker", "have Redis speak TLS 1.1", "TLS 1.2 and 1.3 only",
-        Access("worker", 'tls_hello "$master" "$redis_port" -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS), PING, "tls",
+        Access("worker", 'tls_hello "$master" "$broker_port" -tls1_1 -cipher DEFAULT@SECLEVEL=0', OLD_TLS), PING, "tls",
     ),
     AttackCase(
         "ssh", "worker", "go on to a broker by ssh", "no password, no key, no shell",

@@ -145,7 +145,7 @@ def main() -> None:
     params = module.params
     names = ("host", "queues", "allowed", "limit", "task", "args", "timeout_seconds")
     try:
-        environment = _environment_file.read(f"{CONFIGURATION}/{params['app_name']}/environment")
+        environment = _environment_file.read(f"{CONFIGURATION}/{params['app_name']}/env")
         answer = ask(
             module,
             "release",

@@ -38,13 +38,13 @@ ALLOWED_FILES = {
     "tests/unit/test_upgrade.py": "hosts of a release before the present names",
 }
 # Name: whose it is.
-ALLOWED_NAMES = {"serve_forever": "Python's http.server", "verbs": "playbooks that a test of AWX chooses"}
+ALLOWED_NAMES = {"redis_port": "a key of cluster_connection", "serve_forever": "Python's http.server", "verbs": "playbooks that a test of AWX chooses"}
 # What a role removes that a release before the present names placed.
 OBSOLETE = re.compile(r"^__[a-z_]+_obsolete_[a-z_]+:.*\n(?:(?:[ -].*)?\n)*", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFINED = re.compile(r"^\s*(?:(?:def|class) (\w+)|(\w+):(?:\s|$)|(\w+) = )", re.MULTILINE)
 GIVEN_UP = {
-    *INTERNAL, *RENAMES["variables"], *RENAMES["secrets"], *RENAMES["plugins"], *RENAMES["alerts"], *(alert.lower() for alert in RENAMES["alerts"]),
+    *INTERNAL, *RENAMES["variables"], *RENAMES["removed"], *RENAMES["secrets"], *RENAMES["plugins"], *RENAMES["alerts"], *(alert.lower() for alert in RENAMES["alerts"]),
     "web_front",
 }
 # Not words: part of a path, a unit, a playbook.
@@ -140,9 +140,16 @@ def test_the_page_lists_every_row() -> None:
 def test_the_commands_rename_an_inventory() -> None:
     before = {**RENAMES["variables"], **RENAMES["secrets"], **RENAMES["alerts"], **RENAMES["playbooks"], "processes": "instances"}
     before["vault_redis_monitoring_password_changed"] = "vault_redis_exporter_password_changed"
-    text = "".join(f"{old}: '{{{{ {old} }}}}'\n" for old in before if old != "processes") + "processes: 2\nredis_sentinel_user_x: limits_processes_x\n"
+    text = "".join(f"{old}: 'x {{{{ {old} }}}}'\n" for old in before if old != "processes") + "processes: 2\nredis_sentinel_user_x: limits_processes_x\n"
     done = subprocess.run(["sed", "-E", "-f", str(CHECKOUT / "docs/renames.sed")], input=text, capture_output=True, text=True, check=True)
-    wanted = "".join(f"{new}: '{{{{ {new} }}}}'\n" for old, new in before.items() if old != "processes")
+    wanted = "".join(f"{new}: 'x {{{{ {new} }}}}'\n" for old, new in before.items() if old != "processes")
     assert done.stdout == wanted + "instances: 2\nredis_sentinel_user_x: limits_processes_x\n"
     again = subprocess.run(["sed", "-E", "-f", str(CHECKOUT / "docs/renames.sed")], input=done.stdout, capture_output=True, text=True, check=True)
     assert again.stdout == done.stdout
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason="there is no sed")
+def test_no_variable_is_set_to_itself_afterwards() -> None:
+    text = 'redis_tls_enabled: true\ncelery_app_broker_tls_enabled: "{{ redis_tls_enabled }}"\ncelery_app_environment: "{{ common_environment }}"\n'
+    done = subprocess.run(["sed", "-E", "-f", str(CHECKOUT / "docs/renames.sed")], input=text, capture_output=True, text=True, check=True)
+    assert done.stdout == 'cluster_tls_enabled: true\ncluster_environment: "{{ default_environment }}"\n'

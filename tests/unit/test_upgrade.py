@@ -28,29 +28,34 @@ def obsolete() -> dict[str, list[str]]:
         for name, value in (yaml.safe_load(path.read_text()) or {}).items():
             if "_obsolete_" in name:
                 texts = [value] if isinstance(value, str) else value
-                found[name] = [re.sub(r"\{\{ __\w+_config_directory \}\}", "/etc/celery/<app>", one) for one in texts]
-                found[name] = [re.sub(r"\{\{ __\w+_home \}\}", "/var/lib/celery", one) for one in found[name]]
+                found[name] = [one.replace("{{ cluster_paths.config_directory }}", "/etc/celery/<app>") for one in texts]
+                found[name] = [one.replace("{{ cluster_paths.home }}", "/var/lib/celery") for one in found[name]]
     return found
 
 
 def test_every_previous_path_and_unit_is_removed_or_taken_over() -> None:
     known = {path for paths in obsolete().values() for path in paths}
+    # A folder whose files are taken over one by one.
+    known |= {str(pathlib.PurePosixPath(path).parent) for path in known if "<node>" in path}
     assert sorted({*RENAMES["paths"], *RENAMES["units"]} - known) == []
 
 
 def test_every_list_of_previous_names_is_used() -> None:
     used = "\n".join(path.read_text() for folder in ("tasks", "templates") for path in CHECKOUT.glob(f"roles/*/{folder}/**/*") if path.is_file())
     names = obsolete()
-    assert len(names) >= 10
+    assert len(names) >= 9
     assert [name for name in names if not re.search(rf"\b{name}\b", used)] == []
 
 
 def test_the_previous_proxy_is_stopped_before_the_present_one_starts() -> None:
-    tasks = yaml.safe_load((CHECKOUT / "roles/monitoring_proxy/tasks/service.yml").read_text())
-    stops = [number for number, task in enumerate(tasks) if task.get("ansible.builtin.systemd_service", {}).get("state") == "stopped"]
-    starts = [number for number, task in enumerate(tasks) if "multinode.celery.unit_running" in task]
-    assert len(stops) == len(starts) == 1 and stops < starts
-    assert tasks[stops[0]]["ansible.builtin.systemd_service"]["enabled"] is False
+    unit = (CHECKOUT / "roles/monitoring_proxy/templates/etc/systemd/system/monitoring-proxy.service.j2").read_text()
+    for directive in ("Conflicts", "After"):
+        assert f"\n{directive}={{{{ __monitoring_proxy_obsolete_unit }}}}\n" in unit
+    assert obsolete()["__monitoring_proxy_obsolete_unit"] == ["monitoring-front.service"]
+    # Neither it nor its place in the boot stays.
+    assert {"/etc/systemd/system/monitoring-front.service", "/etc/systemd/system/multi-user.target.wants/monitoring-front.service"} <= set(
+        obsolete()["__monitoring_proxy_obsolete_paths"]
+    )
 
 
 def load(name: str, directory: pathlib.Path, **values: object) -> t.Any:
@@ -78,7 +83,7 @@ def test_a_node_takes_over_what_its_predecessor_had_not_acknowledged(tmp_path: p
     pytest.importorskip("celery")
     before, now = folders
     module = load(
-        "multinode_heartbeat", tmp_path, __celery_app_heartbeat_directory=now, celery_app_heartbeat_interval_seconds=5,
+        "multinode_heartbeat", tmp_path, **{"cluster_paths.heartbeat_directory": now}, celery_app_heartbeat_interval_seconds=5,
         __celery_app_obsolete_unacked_file=before / "<node>.held",
     )
     (before / f"{NODE}.held").write_text("a-tag 12.500\n")
@@ -94,7 +99,7 @@ def test_a_node_takes_over_what_its_predecessor_had_not_acknowledged(tmp_path: p
 def test_a_node_takes_over_messages_that_the_broker_does_not_have(tmp_path: pathlib.Path, folders: tuple[pathlib.Path, pathlib.Path]) -> None:
     pytest.importorskip("kombu")
     before, now = folders
-    module = load("multinode_unacked", tmp_path, __celery_app_heartbeat_directory=now, __celery_app_obsolete_spool_file=before / "<node>.taken")
+    module = load("multinode_unacked", tmp_path, **{"cluster_paths.heartbeat_directory": now}, __celery_app_obsolete_spool_file=before / "<node>.taken")
     assert module.Spool(NODE).messages == {}
     messages = {"a-tag": [{"body": "b"}, "", "video"]}
     (before / f"{NODE}.taken").write_text(json.dumps(messages))

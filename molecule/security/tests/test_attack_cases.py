@@ -25,12 +25,12 @@ sealed() { timeout 10 openssl s_client -connect "$1:$2" -quiet -verify_return_er
 broker() { if [ "$broker_tls" = yes ]; then sealed "$1" "$2"; else plain "$1" "$2"; fi; }
 # The last line is no command: the server closes the connection, as Sentinel does for nothing else.
 request() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
-redis() { request "$@" | broker "$master" "$redis_port"; }
+redis() { request "$@" | broker "$master" "$broker_port"; }
 redis_as_configured() {
   . "/etc/celery/$app/env"
   redis "$(sed -n "s/^_USER = ['\"]\(.*\)['\"]$/\1/p" "/etc/celery/$app/celeryconfig.py")" "$MULTINODE_REDIS_PASSWORD" "$@"
 }
-redis_anonymous() { printf '%s\r\nQUIT\r\n' "$*" | broker "$master" "$redis_port"; }
+redis_anonymous() { printf '%s\r\nQUIT\r\n' "$*" | broker "$master" "$broker_port"; }
 sentinel() { request "$@" | broker "$master" "$sentinel_port"; }
 request() {
   printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "${5:-GET}" "$3" "$1"
@@ -86,7 +86,7 @@ class Ground:
             "worker_process": lab.run(self.worker, f"systemctl show --property=MainPID --value {unit}").strip(),
             "ssh_config": str(ROOT / ".lab" / lab.name / "ssh/config"),
             "broker_tls": "yes" if with_tls else "no",
-            "redis_port": "6380" if with_tls else "6379",
+            "broker_port": "6380" if with_tls else "6379",
             "sentinel_port": "26379",
             "master_name": "celery",
             "tls_ca": f"{FILES}/ca.pem",

@@ -67,17 +67,17 @@ def apart(lab: Lab, group: str, *others: str) -> str:
     return free[0]
 
 
-@pytest.fixture(name="redis_port", scope="module")
+@pytest.fixture(name="broker_port", scope="module")
 def _redis_port(lab: Lab) -> int:
     """The port on which Redis listens; the other one of the two is closed as well."""
     listening = lab.run(lab.group("brokers")[0], "ss -Hltn")
     return next(port for port in (6380, 6379) if f":{port} " in listening)
 
 
-def test_only_the_hosts_of_the_groups_reach_the_ports(lab, redis_port):
+def test_only_the_hosts_of_the_groups_reach_the_ports(lab, broker_port):
     broker, monitor = lab.group("brokers")[-1], lab.group("monitoring")[0]
     worker = apart(lab, "workers", "brokers", "monitoring")
-    brokers = [(lab.address(broker), port) for port in (redis_port, SENTINEL)]
+    brokers = [(lab.address(broker), port) for port in (broker_port, SENTINEL)]
     exporters = [(lab.address(host), EXPORTER) for host in (broker, worker, monitor)]
     proxy, ssh = [(lab.address(monitor), PROXY)], [(lab.address(broker), SSH)]
     # One Alertmanager alone has no cluster.
@@ -100,9 +100,9 @@ def test_only_the_hosts_of_the_groups_reach_the_ports(lab, redis_port):
     assert connected(lab, other, everything) == opened(everything)
 
 
-def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, redis_port):
+def test_a_table_changed_by_hand_is_mended_and_no_other_is_touched(lab, broker_port):
     broker, worker = lab.group("brokers")[0], apart(lab, "workers", "brokers")
-    unlisted = [(lab.address(broker), redis_port)]
+    unlisted = [(lab.address(broker), broker_port)]
     before = {host: live(lab, host) for host in (broker, worker)}
     foreign = "table inet test_of_another { chain input { type filter hook input priority 5; policy accept; tcp dport 7 drop; }; }"
     others = "nft -s list tables | sort; nft -s list table inet test_of_another"
@@ -144,9 +144,9 @@ def test_rules_that_cut_off_the_control_machine_are_taken_back(lab):
     assert connected_from_outside([place]) == {place: "open"}
 
 
-def test_unlisted_hosts_are_refused_over_ipv6_too(lab, redis_port):
+def test_unlisted_hosts_are_refused_over_ipv6_too(lab, broker_port):
     broker = lab.group("brokers")[0]
-    port = 6379 if redis_port == 6380 else 6380
+    port = 6379 if broker_port == 6380 else 6380
     place, unlisted = ("fd00:6d6e::1", port), "ip netns exec unlisted"
     lab.run(
         broker,

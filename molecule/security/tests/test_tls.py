@@ -80,7 +80,7 @@ def try_all(clients):
         answers[name] = {"mistaken": mistaken, "reported": list(reported), "real": outcome(client, address, port)}
     print(json.dumps(answers))
 
-sentinel, redis_address, ports = json.load(sys.stdin)
+sentinel, broker_address, ports = json.load(sys.stdin)
 """.replace("STRANGE", STRANGE)
 PROGRAMS = """
 import celeryconfig, redis
@@ -118,7 +118,7 @@ try_all({
     "broker": (broker, sentinel, ports[1]),
     "results": (results, sentinel, ports[1]),
     "schedule": (schedule, sentinel, ports[1]),
-    "master": (master, redis_address, ports[0]),
+    "master": (master, broker_address, ports[0]),
 })
 """
 WATCHDOG = """
@@ -142,7 +142,7 @@ def module(address, port):
     except client.ReplyError as error:
         return error
 
-try_all({"watchdog": (watchdog, sentinel, ports[1]), "module": (module, redis_address, ports[0])})
+try_all({"watchdog": (watchdog, sentinel, ports[1]), "module": (module, broker_address, ports[0])})
 """
 QUEUES = """
 sys.path.insert(0, "/usr/local/lib/celery-exporter")
@@ -181,7 +181,7 @@ def exporter(own_port):
         return "redis_up 1"
     return scrape
 
-try_all({"redis_exporter": (exporter(9121), redis_address, ports[0]), "sentinel_exporter": (exporter(9122), sentinel, ports[1])})
+try_all({"redis_exporter": (exporter(9121), broker_address, ports[0]), "sentinel_exporter": (exporter(9122), sentinel, ports[1])})
 """
 
 

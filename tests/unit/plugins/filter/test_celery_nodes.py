@@ -114,7 +114,7 @@ def test_bad_pools_are_refused_with_the_key_and_the_value(bad, message):
     assert message in str(caught.value)
 
 
-def test_everything_that_is_wrong_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(AnsibleFilterError) as caught:
         nodes(pool(instances=0, concurrency="many"), pool(name="B"), defaults={"pool": "gevnet"}, overrides={"video": {"queue": []}})
     message = str(caught.value).splitlines()

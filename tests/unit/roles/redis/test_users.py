@@ -33,7 +33,7 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
         "hosts": "broker-1", "gather_facts": False, "vars_files": [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"],
         "tasks": [{"ansible.builtin.template": {"src": f"{ROLE}/templates/etc/redis-broker/users.acl.j2", "dest": f"{directory}/users.acl", "mode": "0600"}}],
     }  # fmt: skip
-    passwords = {f"redis_{name}_password": name * 4 for name in ("admin", "replica", "sentinel_user", "monitoring", "sentinel_admin", "sentinel_client")}
+    passwords = {f"redis_{name}_password": name * 4 for name in ("admin", "replica", "sentinel_auth", "monitoring", "sentinel_admin", "sentinel_client")}
     host = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
         "cluster_environments": ENVIRONMENTS, **passwords,
