@@ -35,7 +35,7 @@ class Inventory:
         self.hosts: dict[str, dict[str, t.Any]] = {host: {"ansible_host": address} for host, address in ADDRESSES.items()}
         self.hosts["b-2"].update(of_broker)
         # Another host's value must never end up in the rules of a broker.
-        self.hosts["w-2"].update(cluster_redis_port=7777, cluster_redis_port=7777, firewall_broker_allowed=["203.0.113.77"])
+        self.hosts["w-2"].update(cluster_redis_port=7777, firewall_broker_allowed=["203.0.113.77"])
 
     def variables(self, host: str) -> dict[str, t.Any]:
         of_role = [self.loader.load_from_file(str(path), trusted_as_template=True) for path in self._files()]
@@ -94,7 +94,7 @@ def test_the_deployed_rules_allow_the_hosts_of_the_inventory() -> None:
 
 
 def test_a_new_host_gets_the_rules_that_a_deployment_of_the_broker_would_write() -> None:
-    inventory = Inventory(firewall_broker_allowed=["2001:db8::/32"], cluster_redis_port=7000, cluster_redis_port=7000)
+    inventory = Inventory(firewall_broker_allowed=["2001:db8::/32"], cluster_redis_port=7000)
     result = inventory.allow("w-2", present=without(inventory, "w-2"))
     assert result == {"changed": False, "host": "b-2", "rules": inventory.deployed("b-2")}
     assert "7000" in result["rules"] and "7777" not in result["rules"] and "203.0.113.77" not in result["rules"]
