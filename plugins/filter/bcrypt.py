@@ -32,7 +32,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show a line of a password file
+- name: Report a line of a password file
   ansible.builtin.debug:
     msg: "operator:{{ vault_monitoring_ui_password | multinode.celery.bcrypt(inventory_hostname ~ 'operator') }}"
 """

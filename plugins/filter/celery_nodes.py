@@ -65,7 +65,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the nodes of this host
+- name: Report the nodes of this host
   ansible.builtin.debug:
     msg: >-
       {{ celery_worker_pools | multinode.celery.celery_nodes(inventory_hostname,

@@ -23,7 +23,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the release to go back to
+- name: Report the previous release
   ansible.builtin.debug:
     msg: "{{ [{'current': '2.0.0', 'releases': ['1.0.0', '2.0.0']}] | multinode.celery.celery_previous_release }}"
 """

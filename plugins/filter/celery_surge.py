@@ -30,7 +30,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what would be added while io-1 restarts
+- name: Report the surge instances while io-1 restarts
   ansible.builtin.debug:
     msg: "{{ nodes | multinode.celery.celery_surge(['io-1']) }}"
 """

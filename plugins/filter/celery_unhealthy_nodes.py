@@ -31,7 +31,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what is wrong with the nodes of this host
+- name: Report the unhealthy nodes of this host
   ansible.builtin.debug:
     msg: "{{ nodes | multinode.celery.celery_unhealthy_nodes(info, canaries) }}"
 """

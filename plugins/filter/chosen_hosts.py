@@ -38,7 +38,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show which hosts would be drained
+- name: Report the hosts that would be drained
   ansible.builtin.debug:
     msg: "{{ 'cpu-1,workers_io' | multinode.celery.chosen_hosts(groups, 'celery_drain_hosts', ['workers']) }}"
 """

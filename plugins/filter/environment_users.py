@@ -25,7 +25,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show who logs in to Redis
+- name: Report the users of the environments
   ansible.builtin.debug:
     msg: "{{ cluster_environments | multinode.celery.environment_users | map(attribute='user') }}"
 """

@@ -62,7 +62,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show who may reach the node exporter
+- name: Report the hosts that may reach the node exporter
   ansible.builtin.debug:
     msg: "{{ port_rules | multinode.celery.firewall_port_rules(group_names, groups, hostvars) }}"
   vars:

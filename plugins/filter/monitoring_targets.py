@@ -46,7 +46,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the targets of the node exporters
+- name: Report the targets of the node exporters
   ansible.builtin.debug:
     msg: "{{ groups | multinode.celery.monitoring_targets(hostvars, {'node': {'groups': ['brokers', 'workers'], 'port': 9100}}) }}"
 """

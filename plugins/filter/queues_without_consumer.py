@@ -29,7 +29,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what nobody would consume without io-1
+- name: Report queues without a consumer if io-1 is gone
   ansible.builtin.debug:
     msg: "{{ nodes | multinode.celery.queues_without_consumer(['io-1']) }}"
 """

@@ -30,7 +30,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the start line of a unit
+- name: Report the start line of a unit
   ansible.builtin.debug:
     msg: "ExecStart={{ ['/usr/local/bin/celery-proj', 'worker', '--queues=a,b'] | multinode.celery.service_command('systemd') }}"
 """

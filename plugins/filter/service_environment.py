@@ -28,7 +28,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the environment line of a program
+- name: Report the environment line of a program
   ansible.builtin.debug:
     msg: "environment={{ {'LANG': 'C.UTF-8'} | multinode.celery.service_environment('supervisor') | join(',') }}"
 """

@@ -54,7 +54,7 @@ EXAMPLES = r"""
     app_name: proj
   register: drain
 
-- name: Run them again
+- name: Start the nodes again
   multinode.celery.celery_drain:
     state: active
 """

@@ -41,7 +41,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Ask every worker which queues it consumes
+- name: Query the queues that every worker consumes
   multinode.celery.celery_info:
     app_name: proj
     nodes: [video@cpu-1, export@io-1]

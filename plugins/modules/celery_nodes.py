@@ -55,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Bring the nodes to their wanted state
+- name: Start, restart, drain and remove nodes
   multinode.celery.celery_nodes:
     manager: systemd
     nodes: "{{ celery_worker_pools | multinode.celery.celery_nodes(inventory_hostname, 4) }}"

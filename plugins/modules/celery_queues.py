@@ -36,13 +36,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look into the queues
+- name: Query the queued and unacknowledged messages
   multinode.celery.celery_queues:
     app_name: proj
     queues: [default, video_processing]
   register: waiting
 
-- name: Show which tasks wait
+- name: Report the waiting tasks
   ansible.builtin.debug:
     msg: "{{ waiting.queues.default.tasks }}"
 """

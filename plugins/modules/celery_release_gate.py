@@ -66,7 +66,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look whether the new release may be deployed
+- name: Check whether the new release may be deployed
   multinode.celery.celery_release_gate:
     app_name: proj
     app_module: proj

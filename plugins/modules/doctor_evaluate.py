@@ -59,7 +59,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Judge what the hosts told
+- name: Compare the collected state with the inventory
   multinode.celery.doctor_evaluate:
     hosts: "{{ ansible_play_hosts_all }}"
     collected: collected

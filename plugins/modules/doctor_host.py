@@ -103,7 +103,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Collect what each host tells
+- name: Collect the state of each host
   multinode.celery.doctor_host:
     disk_paths: [/, /var/log]
   register: collected

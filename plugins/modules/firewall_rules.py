@@ -50,7 +50,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Bring the firewall to its rules
+- name: Apply the ruleset
   multinode.celery.firewall_rules:
     table: multinode_celery
     unit: multinode-firewall.service

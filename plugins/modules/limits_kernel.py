@@ -34,7 +34,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Prepare the kernel for Redis
+- name: Set the kernel parameters of Redis
   multinode.celery.limits_kernel:
     sysctl:
       vm.overcommit_memory: 1

@@ -119,7 +119,7 @@ EXAMPLES = r"""
     requirements:
       - celery[redis]>=5.7,<5.8
 
-- name: Look whether a release is there
+- name: Check whether a release is installed
   multinode.celery.python_release:
     root: /opt/celery/proj
     version: 1.4.1

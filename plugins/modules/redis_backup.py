@@ -34,7 +34,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Keep a dump
+- name: Create a dump
   multinode.celery.redis_backup:
     brokers: "{{ redis_connection }}"
     host: "{{ inventory_hostname }}"

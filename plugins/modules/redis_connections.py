@@ -45,7 +45,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Find programs that were not restarted
+- name: Query connections of programs that were not restarted
   multinode.celery.redis_connections:
     brokers: "{{ redis_connection }}"
     users: [prod]

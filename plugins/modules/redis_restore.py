@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_restore
-short_description: Bring back what waits in a dump into running brokers
+short_description: Restore the pending messages of a dump into running brokers
 version_added: "1.0.0"
 description:
   - Checks a dump, loads it into a Redis of its own that nobody else can reach, and copies from there to the master.
@@ -52,7 +52,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Bring back every waiting task of one environment
+- name: Restore pending messages of one environment
   multinode.celery.redis_restore:
     brokers: "{{ redis_connection }}"
     path: /var/backups/redis-broker/celery-20261122T180000Z.rdb

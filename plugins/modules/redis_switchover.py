@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_switchover
-short_description: Move the master to another broker without losing a write
+short_description: Switch over the master to another broker without losing a write
 version_added: "1.0.0"
 description:
   - Pauses writes on the master, waits until its replicas hold everything it acknowledged, has Sentinel promote one of them,
@@ -50,7 +50,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Switch over the master away from a host that will be rebooted
+- name: Switch over the master before its host reboots
   multinode.celery.redis_switchover:
     brokers: "{{ redis_connection }}"
     avoid: [broker-1]

@@ -30,7 +30,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Find the master
+- name: Query the master
   multinode.celery.redis_topology:
     brokers: "{{ redis_connection }}"
   run_once: true

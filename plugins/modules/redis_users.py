@@ -30,7 +30,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Have the running Redis accept the passwords of its file
+- name: Apply the ACL file to the running Redis
   multinode.celery.redis_users:
     address: "{{ cluster_address }}"
     port: "{{ cluster_redis_port }}"

@@ -61,7 +61,7 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Put a new password beside the present one
+- name: Add a new password beside the current one
   multinode.celery.secrets_file:
     path: "{{ inventory_dir }}/group_vars/all/vault.yml"
     step: introduce

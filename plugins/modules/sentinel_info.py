@@ -27,7 +27,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Wait until a failover would work
+- name: Wait for a state in which a failover would work
   multinode.celery.sentinel_info:
     brokers: "{{ redis_connection }}"
     healthy: true

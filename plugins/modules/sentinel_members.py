@@ -33,7 +33,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Forget a broker that was stopped
+- name: Remove a stopped broker from the Sentinels
   multinode.celery.sentinel_members:
     brokers: "{{ redis_connection }}"
     without: [broker-5]

@@ -33,7 +33,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Pack the bundle
+- name: Create the bundle
   multinode.celery.support_archive:
     directory: bundle
     path: bundle.tar.gz

@@ -47,7 +47,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Collect what a supporter needs
+- name: Collect the files of the host without secrets
   multinode.celery.support_bundle:
     directory: bundle
     files: [/etc/os-release, /var/log/celery/*.log]

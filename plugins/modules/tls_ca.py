@@ -44,7 +44,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Make the CA that will follow
+- name: Create the next CA
   multinode.celery.tls_ca:
     path: "{{ inventory_dir }}/tls"
     phase: introduce

@@ -89,7 +89,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Give the host its certificate
+- name: Write the certificate of the host
   multinode.celery.tls_certificate:
     ca_directory: "{{ inventory_dir }}/tls"
     names: ["{{ inventory_hostname }}", 10.0.0.11]

@@ -66,7 +66,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the certificate of a host
+- name: Read the certificate of a host
   multinode.celery.tls_files:
     ca_path: /etc/multinode-tls/ca.pem
     certificate_path: /etc/multinode-tls/host.pem

@@ -46,14 +46,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Run the scheduler with what is configured
+- name: Start the scheduler, or restart it if changed
   multinode.celery.unit_running:
     name: celery-beat.service
     restart_paths:
       - /etc/systemd/system/celery-beat.service
       - /opt/celery/proj/current
 
-- name: Run the web server with its present configuration
+- name: Start the web server, or reload it if changed
   multinode.celery.unit_running:
     name: nginx.service
     reload_paths:

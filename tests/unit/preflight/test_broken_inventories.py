@@ -32,13 +32,13 @@ WATCHING = "{{ default_environment | combine({'user': 'prod_monitoring', 'passwo
 PREFORK = {"name": "video", "queues": ["video_processing"], "pool": "prefork"}
 GENERAL = {"name": "general", "queues": ["default"], "pool": "prefork", "concurrency": 2}
 EXPORT = {"name": "export", "queues": ["data_export"], "pool": "gevent"}
-STATIC = {"inventory | Compare the inputs with their specs and with each other"}
+STATIC = {"inventory | Check the inputs against specs and each other"}
 # Skipped or without a connection where facts are known.
 WITH_FACTS = {
     "ansible.builtin.set_fact",
-    "inventory | End the play when an earlier one has checked its hosts",
-    "hosts | Gather the facts that the roles need",
-    "hosts | Compare the inputs with the facts",
+    "inventory | Stop the play if its hosts are already checked",
+    "hosts | Collect the facts that the roles need",
+    "hosts | Check the inputs against the facts",
 }
 
 
@@ -464,5 +464,5 @@ def test_a_broken_inventory_is_refused_before_any_host_is_touched(deployed: str,
 def test_a_shipped_inventory_passes(deployed: str, runs: Runs) -> None:
     run = runs[deployed].result()
     assert run.status == 0, run.output
-    assert "hosts | Compare the inputs with the facts" in run.tasks
+    assert "hosts | Check the inputs against the facts" in run.tasks
     assert "WARNING" not in run.output
