@@ -10,7 +10,7 @@ from typing import Any
 from lab import report
 from lab.hosts import Lab
 
-FLAGS = ("cluster_tls_enabled", "cluster_tls_enabled", "cluster_tls_enabled", "cluster_tls_enabled")
+FLAGS = ("cluster_tls_enabled",)
 METRICS = ("tasks_per_second", "published_per_second")
 ROUNDS = 3
 

@@ -36,6 +36,8 @@ def compare(path: str, loader: t.Any) -> dict[str, t.Any]:
     for host in read.hosts:
         plan = doctor._deployment(host.name, uses[host.name], hostvars.raw_get(host.name)["ansible_facts"])
         entries = plan.entries()
+        doctor._vars = {**variables, "inventory_hostname": host.name}
+        expected, args = doctor._wanted(plan, entries, variables["groups"])
         # Hosts with the same files differ in nothing that a secret could be in.
         first = tuple(entries) not in rendered
         rendered.add(tuple(entries))
@@ -43,6 +45,8 @@ def compare(path: str, loader: t.Any) -> dict[str, t.Any]:
         found[host.name] = {
             "preflight": dict(host.values),
             "doctor": {name: plan.value(name) for name in plan.inputs if name in plan.variables},
+            "expected": expected,
+            "brokers": args["brokers"],
             "files": placed,
             "unknown": unknown,
             # As on a host whose passwords are not those of the inventory any more: nothing is known by its value.

@@ -47,6 +47,16 @@ def test_what_a_play_gives_to_a_role_is_its_value(name: str, hosts: dict[str, di
         assert "nftables" in read["preflight"]["packages_names"], host
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_doctor_knows_where_the_brokers_are(name: str, hosts: dict[str, dict[str, t.Any]]) -> None:
+    for host, read in hosts[name].items():
+        assert read["expected"]["problems"] == {}, host
+        brokers = read["brokers"]
+        port = 6380 if read["preflight"]["cluster_tls_enabled"] else 6379
+        assert (brokers["port"], brokers["sentinel_port"], brokers["master_name"]) == (port, 26379, "celery"), host
+        assert [node["host"] for node in brokers["nodes"]] == [other for other in hosts[name] if "redis_admin_password" in hosts[name][other]["preflight"]], host
+
+
 @pytest.mark.parametrize(
     ("host", "path"),
     [
