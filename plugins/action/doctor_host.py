@@ -12,6 +12,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief, differences
+from ansible_collections.multinode.celery.plugins.plugin_utils.pools import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
 MODULE = "multinode.celery.doctor_host"
@@ -95,7 +96,7 @@ class ActionModule(ActionBase):
             args["program"] = self._program(plan, expected)
         if "celery_worker" in plan.roles:
             expected["nodes"] = [
-                {key: node[key] for key in ("name", "node", "service", "queues")} for node in plan.value("celery_worker_nodes") or []
+                {key: node[key] for key in ("name", "node", "service", "queues", "log_file")} for node in plan.value("celery_worker_nodes") or []
             ]
         if "redis" in plan.roles:
             args["redis"] = self._server(plan, "cluster_address", "cluster_redis_port", "redis_admin_user", "redis_admin_password")
@@ -168,5 +169,5 @@ class ActionModule(ActionBase):
             "vhost": expected["environment"]["vhost"],
             "sentinel_user": plan.value("cluster_sentinel_client_user") or "",
             "drain_marker": paths.get("drain_marker", ""),
-            "node_globs": ["/etc/systemd/system/celery-worker-*.service", "/etc/supervisor/conf.d/celery-worker-*.conf"],
+            "node_globs": [f"/etc/systemd/system/{SERVICE_PREFIX}*.service", f"/etc/supervisor/conf.d/{SERVICE_PREFIX}*.conf"],
         }

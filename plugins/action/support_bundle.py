@@ -32,8 +32,8 @@ class ActionModule(ActionBase):
         host = task_vars["inventory_hostname"]
         role_files = RoleFiles(self._loader)
         secrets = sorted(secrets_of(host, role_files, self._templar, task_vars["hostvars"]))
-        placed, unknown = self._placed(host, role_files, task_vars)
-        args["files"] = [*placed, *(args.get("files") or [])]
+        placed, written, unknown = self._known(host, role_files, task_vars)
+        args["files"] = [*placed, *written, *(args.get("files") or [])]
         result: dict[str, t.Any] = {"changed": False, "status": "ok", "message": ""}
         try:
             answer = self._execute_module(module_name=MODULE, module_args={**args, "secrets": secrets}, task_vars=task_vars)
@@ -49,13 +49,14 @@ class ActionModule(ActionBase):
             self._write(os.path.join(args["directory"], host, name), redact(text, secrets, name))
         return {**result, "files": len(answer.get("texts") or {})}
 
-    def _placed(self, host: str, role_files: RoleFiles, task_vars: dict[str, t.Any]) -> tuple[list[str], dict[str, str]]:
-        """Return the files that the playbooks place on the host, and what the inventory does not let know."""
+    def _known(self, host: str, role_files: RoleFiles, task_vars: dict[str, t.Any]) -> tuple[list[str], list[str], dict[str, str]]:
+        """Return the files that the playbooks place on the host, those that its programs write, and what the inventory does not let know."""
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         uses = uses_by_host(role_files.uses(), groups).get(host, [])
         hostvars = task_vars["hostvars"]
         plan = Deployment(role_files, self._templar, hostvars.raw_get(host), hostvars, uses, NO_FACTS).read_tasks()
-        return plan.files(), plan.unknown
+        paths = plan.value("cluster_paths") or {}
+        return plan.files(), [paths["drain_marker"], f"{paths['log_directory']}/*.log"] if paths else [], plan.unknown
 
     @staticmethod
     def _write(path: str, text: str) -> None:

@@ -21,7 +21,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_client
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
-from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import Manager, ManagerError, Supervisor, Systemd
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import SERVICE_PREFIX, Manager, ManagerError, Supervisor, Systemd
 from ansible_collections.multinode.celery.plugins.module_utils._celery_ready import defined_node
 from ansible_collections.multinode.celery.plugins.module_utils._processes import stat_fields
 from ansible_collections.multinode.celery.plugins.module_utils._tables import aligned
@@ -29,8 +29,6 @@ from ansible_collections.multinode.celery.plugins.module_utils._tables import al
 LOOK_SECONDS = 0.3
 # The marker of a drained host: units look for it, and supervisor reads it as environment.
 MARKER = "/etc/celery/drained"
-# What the names of units and programs of worker nodes begin with; all others are left alone.
-PREFIX = "celery-worker-"
 UNIT_DIRECTORY = "/etc/systemd/system"
 PROGRAM_DIRECTORY = "/etc/supervisor/conf.d"
 SUPERVISOR_SOCKET = "/run/supervisor.sock"
@@ -67,7 +65,7 @@ class Leaver(t.NamedTuple):
 def service_managers(module: AnsibleModule) -> tuple[Manager, Manager]:
     """Return the two service managers, as C(ARGUMENTS) describe them."""
     run, stop = module.run_command, module.params["stop_timeout_seconds"]
-    return Systemd(run, UNIT_DIRECTORY, PREFIX, stop), Supervisor(run, PROGRAM_DIRECTORY, PREFIX, stop, SUPERVISOR_SOCKET)
+    return Systemd(run, UNIT_DIRECTORY, SERVICE_PREFIX, stop), Supervisor(run, PROGRAM_DIRECTORY, SERVICE_PREFIX, stop, SUPERVISOR_SOCKET)
 
 
 def leavers(manager: Manager, names: t.Iterable[str]) -> list[Leaver]:

@@ -18,6 +18,8 @@ import xmlrpc.client
 
 from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_path, tail
 
+# What the names of units and programs of worker nodes begin with; all others are left alone.
+SERVICE_PREFIX = "celery-worker-"
 # What the manager itself needs besides the time that a node may take.
 MARGIN_SECONDS = 60
 # What timeout(1) ends with when it had to end its command.

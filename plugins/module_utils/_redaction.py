@@ -30,8 +30,8 @@ PATTERNS: tuple[tuple[t.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)(\b[\w.-]*{NAMES}[\w-]*[\"']?\s*[=:]\s*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;]+)"), rf"\1{HIDDEN}"),
 )
 ACL_PASSWORD = re.compile(r"(?<=\s)([#>])\S+")
-# Files that hold nothing but secrets; their names stay, each value goes.
-VALUES_ONLY = re.compile(r"(?:^|/)(?:env|[^/]*\.(?:secret|env)|[^/]*passw(?:or)?d[^/]*|secrets/[^/]*)$")
+# Files that hold nothing but secrets; their names stay, each value goes. Before the present names `env` was called `environment`.
+VALUES_ONLY = re.compile(r"(?:^|/)(?:env(?:ironment)?|[^/]*\.(?:secret|env)|[^/]*passw(?:or)?d[^/]*|secrets/[^/]*)$")
 
 
 def variants(secret: str) -> set[str]:

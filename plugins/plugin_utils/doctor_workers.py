@@ -51,7 +51,7 @@ def nodes(environment: Environment) -> t.Iterator[Finding]:
         if where and hosts[where].answered and hosts[where].runs(node["service"]):
             yield Finding(
                 ERROR, "workers", (where,), f"{name} runs but does not answer",
-                f"Read {node['service'].removeprefix('celery-worker-')}.log in /var/log/celery there; if it hangs, `systemctl restart {node['service']}`",
+                f"Read {node['log_file']} there; if it hangs, `systemctl restart {node['service']}`",
             )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Finding, did_you_mean
 
 POOLS = "celery_worker_pools"
@@ -409,7 +410,7 @@ def build_nodes(
             host=host, pool_name=pool["name"], environment_name=environment_name, concurrency=concurrency_of(pool, int(cores), int(greenlet_concurrency))
         )
         for name in node_names(pool):
-            node = {**shared, "name": name, "node": f"{name}@{host}", "service": f"celery-worker-{name}", "log_file": f"{log_directory}/{name}.log"}
+            node = {**shared, "name": name, "node": f"{name}@{host}", "service": f"{SERVICE_PREFIX}{name}", "log_file": f"{log_directory}/{name}.log"}
             node["arguments"] = _arguments(node, events, includes)
             nodes.append(node)
     return nodes

@@ -41,13 +41,14 @@ def compare(path: str, loader: t.Any) -> dict[str, t.Any]:
         # Hosts with the same files differ in nothing that a secret could be in.
         first = tuple(entries) not in rendered
         rendered.add(tuple(entries))
-        placed, unknown = bundle._placed(host.name, files, variables)
+        placed, written, unknown = bundle._known(host.name, files, variables)
         found[host.name] = {
             "preflight": dict(host.values),
             "doctor": {name: plan.value(name) for name in plan.inputs if name in plan.variables},
             "expected": expected,
             "brokers": args["brokers"],
             "files": placed,
+            "written": written,
             "unknown": unknown,
             # As on a host whose passwords are not those of the inventory any more: nothing is known by its value.
             "contents": {

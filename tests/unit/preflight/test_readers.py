@@ -20,16 +20,20 @@ STATE_FILES = {"/var/lib/redis-broker/redis.conf", "/var/lib/redis-broker/sentin
 SHIPPED = ("dev", "test", "prod")
 
 
-@pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, t.Any]]:
-    """What was read of every host, by inventory and host."""
+def readers(*made: pathlib.Path) -> dict[str, dict[str, t.Any]]:
+    """Return what was read of every host, by inventory and host."""
     collections = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "multinode", "celery")))
-    path = tmp_path_factory.mktemp("readers")
-    made = [inventories.make(path / name, {}, facts={}, base=name) for name in SHIPPED]
     command = [sys.executable, str(pathlib.Path(__file__).with_name("read_inventories.py")), collections, *map(str, made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = {pathlib.Path(name).name: answer for name, answer in json.loads(done.stdout).items()}
+    return {pathlib.Path(name).name: answer for name, answer in json.loads(done.stdout).items()}
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, t.Any]]:
+    """What was read of every host of the shipped inventories."""
+    path = tmp_path_factory.mktemp("readers")
+    found = readers(*(inventories.make(path / name, {}, facts={}, base=name) for name in SHIPPED))
     assert {name: len(answer) for name, answer in found.items()} == {"dev": 1, "test": 3, "prod": 9}
     return found
 
@@ -76,6 +80,13 @@ def test_doctor_knows_where_the_brokers_are(name: str, hosts: dict[str, dict[str
 )
 def test_the_support_bundle_has_what_roles_place(host: str, path: str, hosts: dict[str, dict[str, t.Any]]) -> None:
     assert path in hosts["prod"][host]["files"]
+
+
+def test_the_support_bundle_follows_the_log_directory(tmp_path: pathlib.Path) -> None:
+    path = inventories.make(tmp_path / "dev", {"group_vars/all/more.yml": {"cluster_log_directory": "/srv/log"}}, facts={}, base="dev")
+    (read,) = readers(path)["dev"].values()
+    assert read["written"] == ["/etc/celery/drained", "/srv/log/*.log"]
+    assert {node["log_file"] for node in read["expected"]["nodes"]} > {"/srv/log/general.log"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

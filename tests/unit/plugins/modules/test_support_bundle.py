@@ -100,7 +100,7 @@ class Action(action.ActionModule):
 def _collect(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> c.Callable[..., tuple[dict[str, t.Any], dict[str, t.Any]]]:
     monkeypatch.setattr(action, "secrets_of", lambda *_arguments: {SECRET})
     monkeypatch.setattr(action, "RoleFiles", lambda _loader: None)
-    monkeypatch.setattr(action.ActionModule, "_placed", lambda *_arguments: (["/etc/placed"], {"firewall: files": f"no {SECRET}"}))
+    monkeypatch.setattr(action.ActionModule, "_known", lambda *_arguments: (["/etc/placed"], ["/var/log/x/*.log"], {"firewall: files": f"no {SECRET}"}))
     monkeypatch.setattr(action.ActionBase, "run", lambda *_args, **_others: {})
 
     def collect(answer: dict[str, t.Any] | Exception) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
@@ -112,7 +112,8 @@ def _collect(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> c.Calla
 
 def test_the_host_is_reported_every_secret_and_what_it_gives_is_kept_for_its_owner_alone(collect, tmp_path: pathlib.Path) -> None:
     result, reported = collect({"texts": {"files/etc/a": "one\n", "commands/b.txt": f"leaked {SECRET}\n"}})
-    assert reported == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": ["/etc/placed", "/x"], "secrets": [SECRET]}
+    files = ["/etc/placed", "/var/log/x/*.log", "/x"]
+    assert reported == {"module": "multinode.celery.support_bundle", "directory": str(tmp_path), "files": files, "secrets": [SECRET]}
     assert result == {"changed": False, "status": "ok", "message": "", "files": 2}
     assert (tmp_path / "cpu-1/files/etc/a").read_text() == "one\n"
     assert (tmp_path / "cpu-1/unknown.txt").read_text() == "firewall: files: no (hidden)\n"

@@ -65,7 +65,7 @@ def worker(name: str) -> dict[str, t.Any]:
     reported = report(service("celery-worker-video.service"))
     environment = {"name": "prod", "vhost": "0", "key_prefix": "prod:", "user": "prod"}
     reported["program"] = {"credentials": True, "configured": dict(environment), "release": "1", "python": True, "nodes": ["celery-worker-video"]}
-    node = {"name": "video", "node": f"video@{name}", "service": "celery-worker-video", "queues": ["video"]}
+    node = {"name": "video", "node": f"video@{name}", "service": "celery-worker-video", "queues": ["video"], "log_file": "/srv/log/video.log"}
     expected = {
         "roles": ["limits", "firewall", "celery_app", "celery_worker"], "brokers": BROKERS, "nodes": [node], "queues": ["video"], "release": "1",
         "environment": environment, "app": {"name": "proj"}, "sysctl": {},
@@ -253,6 +253,7 @@ def test_unreachable_worker(case: Case) -> None:
     case.nodes["missing"], _answer = ["video@w-1"], case.nodes["nodes"].pop("video@w-1")
     finding = case.only()
     assert (finding.check, finding.hosts) == ("workers", ("w-1",))
+    assert "/srv/log/video.log" in finding.remedy
 
 
 def test_queue_without_consumer(case: Case) -> None:
