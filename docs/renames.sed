@@ -114,6 +114,6 @@ s/\bSeveralMasters\b/MultipleMasters/g
 s/\bops\.failover\b/ops.switchover/g
 s/\bplaybooks\/ops\/failover\.yml\b/playbooks\/ops\/switchover.yml/g
 # A variable that would be set to itself.
-/^([a-z_]+): *[\"']?\{\{ *\1 *\}\}[\"']? *$/d
+/^ *([a-z_]+): *[\"']?\{\{ *\1 *\}\}[\"']? *(#.*)?$/d
 # A pool's number of instances; its key `environment` is left to you.
 s/\bprocesses:/instances:/g

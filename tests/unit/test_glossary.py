@@ -151,5 +151,7 @@ def test_the_commands_rename_an_inventory() -> None:
 @pytest.mark.skipif(shutil.which("sed") is None, reason="there is no sed")
 def test_no_variable_is_set_to_itself_afterwards() -> None:
     text = 'redis_tls_enabled: true\ncelery_app_broker_tls_enabled: "{{ redis_tls_enabled }}"\ncelery_app_environment: "{{ common_environment }}"\n'
+    # As in the vars of a group of hosts.yml, and with a comment.
+    text += '    prometheus_redis_port: "{{ redis_port }}"\n    prometheus_sentinel_port: "{{ redis_sentinel_port }}"  # the same\n'
     done = subprocess.run(["sed", "-E", "-f", str(CHECKOUT / "docs/renames.sed")], input=text, capture_output=True, text=True, check=True)
     assert done.stdout == 'cluster_tls_enabled: true\ncluster_environment: "{{ default_environment }}"\n'
