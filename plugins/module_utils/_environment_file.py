@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of assignments as a shell reads them: the application's C(environment) and C(/etc/os-release).
+"""Files of assignments as a shell reads them: the application's C(env) and C(/etc/os-release).
 
 The watchdog has a copy of this file beside it; C(celeryconfig.py), which is part of the application, reads its file itself.
 """

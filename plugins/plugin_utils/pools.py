@@ -273,6 +273,8 @@ def read_pools(pools: t.Any, defaults: t.Any = None, overrides: t.Any = None) ->
     if pools is not None and not isinstance(pools, (list, tuple)):
         problems.append(Finding("pool_type", POOLS, repr(pools), (), "give a list of pools", "Correct it"))
         pools = None
+    # A pool's name may be a number in one place and a text in the other.
+    overrides = {str(name): over for name, over in (overrides or {}).items()}
     found: list[dict[str, t.Any]] = []
     for place, given in enumerate(pools or (), 1):
         if not isinstance(given, c.Mapping):
@@ -281,7 +283,7 @@ def read_pools(pools: t.Any, defaults: t.Any = None, overrides: t.Any = None) ->
             continue
         name = f"#{place}" if given.get("name") is None else str(given["name"])
         own = _read_layer(given, POOLS, f"{POOLS}[{name}]")
-        over = _read_layer((overrides or {}).get(name), OVERRIDES, f"{OVERRIDES}[{name}]")
+        over = _read_layer(overrides.get(name), OVERRIDES, f"{OVERRIDES}[{name}]")
         if given.get("name") is None:
             own.problems.append(Finding("pool_name", f"{POOLS}[{name}]", "no name", (), "each pool has a name", "Name it"))
         # An override replaces the pool's variables, the defaults lie below whichever it is.

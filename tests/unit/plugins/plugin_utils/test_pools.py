@@ -141,6 +141,11 @@ def test_null_is_no_value_wherever_it_stands() -> None:
     assert (plain[0]["instances"], plain[0]["concurrency"], plain[0]["env"]) == (2, 3, {"A": "1"})
 
 
+def test_an_override_finds_a_pool_whose_name_is_a_number() -> None:
+    (pool,), problems = pools.read_pools([{"name": 1, "queues": ["a"]}], None, {1: {"instances": 3}})
+    assert (pool["name"], pool["instances"], problems) == ("1", 3, [])
+
+
 def test_a_pool_can_have_a_fixed_size_where_the_defaults_have_bounds() -> None:
     defaults = {"autoscale": {"min": 1, "max": 9}}
     assert pools.read_pools([{"name": "a", "queues": ["q"], "autoscale": {}}, {"name": "b", "queues": ["q"]}], defaults)[0][0]["autoscale"] == {}
