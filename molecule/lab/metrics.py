@@ -47,7 +47,7 @@ def scrape(lab: Lab, host: str, *ports: int) -> Samples:
 
 def redis(lab: Lab, command: str, name: str, *argv: str) -> str:
     """Ask the master itself about a key of the environment."""
-    environment = lab.hostvars[lab.group("brokers")[0]]["cluster_environment"]
+    environment = lab.hostvars[lab.group("brokers")[0]]["default_environment"]
     return lab.redis(lab.sentinel_master(), f"-n {environment['vhost']} {command} '{environment['key_prefix']}{name}' {' '.join(argv)}").strip()
 
 

@@ -52,6 +52,11 @@ SHARED = (
     "cluster_sentinel_master_name",
     "cluster_sentinel_client_user",
     "cluster_sentinel_client_password",
+    "cluster_node_exporter_port",
+    "cluster_node_exporter_user",
+    "cluster_node_exporter_password",
+    "cluster_alertmanager_port",
+    "cluster_proxy_port",
 )
 
 

@@ -100,7 +100,7 @@ def master(servers):
 @pytest.fixture(scope="module")
 def environment(secrets):
     """The environment of the inventory."""
-    return secrets["cluster_environment"] | {"password": secrets["vault_environment_password"]}
+    return secrets["default_environment"] | {"password": secrets["vault_environment_password"]}
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def rotate(lab, check: bool, **variables) -> str:
 
 def passwords(lab) -> dict[str, str]:
     """The passwords that the inventory holds, by the user of Redis who has them."""
-    environment = lab.hostvars[lab.group("brokers")[0]]["cluster_environment"]
+    environment = lab.hostvars[lab.group("brokers")[0]]["default_environment"]
     return dict(zip((environment["user"], "admin"), map(lab.secret, NAMES), strict=True))
 
 

@@ -65,7 +65,7 @@ def test_remote_control_reaches_the_workers_of_one_environment(name, user, seen,
 
 
 def test_a_producer_puts_tasks_into_the_queue_and_reads_nothing():
-    run_playbook("molecule/options/sender.yml")
+    run_playbook("molecule/options/producer.yml")
     host = machine(COMMON)
     argv = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", PRODUCER]
     answers = json.loads(host.check_output(" ".join(shlex.quote(word) for word in argv)).splitlines()[-1])

@@ -70,7 +70,7 @@ class Ground:
     def known(self) -> dict[str, str]:
         """The variables of the scripts: all that somebody could have found out."""
         lab, found = self.lab, self.lab.hostvars[self.master]
-        environment, other = found["cluster_environment"], found["sensitive_environment"]
+        environment, other = found["default_environment"], found["sensitive_environment"]
         (unit,) = lab.run(self.worker, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*' | head -1 | cut -d' ' -f1").split()
         # Read from the hosts, because it decides what can be tried.
         with_tls = bool(lab.run(self.master, "sed -n /^tls-port/p /etc/redis-broker/redis.conf").strip())
