@@ -297,7 +297,7 @@ ATTACK_CASES = [
         "ssh", "monitoring", "log in on a worker host as root", "no password, no key",
         Access("monitoring", 'login root "$worker"', NO_SSH), LOGIN,
     ),
-    # --- An unprivileged user on a worker host, who was told the passwords ---
+    # --- An unprivileged user on a worker host, who knows the passwords ---
     AttackCase(
         "redis", "user", "speak with Redis", "certificate of the client",
         Access("user", 'certificate= ; redis "$prod_user" "$prod_password" PING', NO_CERTIFICATE), PING, "tls",

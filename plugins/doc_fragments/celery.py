@@ -16,7 +16,7 @@ PROGRAMS = """\
     default: celery
 attributes:
   action_group:
-    description: Use C(group/multinode.celery.application) in C(module_defaults) to say once which application is meant, where it is and as whom it runs.
+    description: Use C(group/multinode.celery.application) in C(module_defaults) to set once which application it is, where it is and as whom it runs.
     support: full
     membership: [multinode.celery.application]
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: celery_environment_pools
-short_description: Say what the workers of an environment consume and how their nodes are called
+short_description: List what the workers of an environment consume and how their nodes are called
 version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)

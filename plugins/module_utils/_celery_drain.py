@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watch Celery worker nodes stop, end those that hang, and say what became of their tasks.
+"""Watch Celery worker nodes stop, end those that hang, and report what became of their tasks.
 
 A node drains by itself, see C(multinode_drain.py) of the role C(celery_worker): TERM stops the consumption, running tasks
 finish within a bound, QUIT gives the rest back, and the manager's KILL comes last. What is done here is what a node cannot
@@ -55,7 +55,7 @@ _TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>recei
 
 
 class Leaver(t.NamedTuple):
-    """A process of a node that was told to stop."""
+    """A process of a node that was signalled to stop."""
 
     manager: Manager
     name: str

@@ -23,9 +23,9 @@ CHUNK = 500
 # The header in which the configuration module notes when a message was sent, in seconds since the epoch.
 SENT_AT = "multinode_sent_at"
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
-# How much of what a worker that failed said is kept.
+# How much of the output of a worker that failed is kept.
 LAST_WORDS = 4000
-# A worker on trial that was told to stop.
+# A worker on trial that was signalled to stop.
 STOP_SECONDS = 20.0
 
 
@@ -171,7 +171,7 @@ def task_name(message: t.Any) -> str:
 
 
 def age(message: t.Any, now: float) -> t.Optional[float]:
-    """Return how long ago a message was sent, if it says so."""
+    """Return how long ago a message was sent, if it states it."""
     sent = (message.get("headers") or {}).get(SENT_AT) if isinstance(message, dict) else None
     return round(max(0.0, now - sent), 1) if isinstance(sent, (int, float)) else None
 
@@ -366,7 +366,7 @@ def forget_queue(app: t.Any, queue: str, node: str) -> None:
 
 
 def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Say which tasks a release registers, which waiting ones it does not know, and whether its worker executes a task."""
+    """Report which tasks a release registers, which waiting ones it does not know, and whether its worker executes a task."""
     try:
         app = load_release(request)
         registered = sorted(app.tasks)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_set
-short_description: Bring a set of files, directories and links to the wanted state in one round trip
+short_description: Manage a set of files, directories and links in one round trip
 version_added: "1.0.0"
 description:
   - Renders the templates of a role on the controller, and creates directories, writes files,
@@ -117,7 +117,7 @@ options:
     default: []
 attributes:
   check_mode:
-    details: Can run in check mode and say what would change, even where owners or parents do not exist yet.
+    details: Can run in check mode and report what would change, even where owners or parents do not exist yet.
   diff_mode:
     support: full
     details: Returns the differences of files that are not sensitive.

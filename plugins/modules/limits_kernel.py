@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: limits_kernel
-short_description: Bring parameters of the running kernel to the wanted values
+short_description: Set parameters of the running kernel
 version_added: "1.0.0"
 description:
   - Writes the parameters whose live value differs, reads every one back, and fails when the kernel keeps another value.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sentinel_config
-short_description: Bring a running Sentinel to its settings without restarting it
+short_description: Apply settings to a running Sentinel without restarting it
 version_added: "1.0.0"
 description:
   - Compares what a Sentinel reports and what stands in its own state file with the wanted settings, and changes what differs

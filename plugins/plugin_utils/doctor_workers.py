@@ -44,7 +44,7 @@ def queried(environment: Environment) -> t.Iterator[Finding]:
 
 
 def nodes(environment: Environment) -> t.Iterator[Finding]:
-    """Nodes that run and do not answer; what does not run at all is told as a service."""
+    """Nodes that run and do not answer; what does not run at all is reported as a service."""
     hosts = {host.name: host for host in environment.hosts}
     for name in environment.nodes.get("missing", []):
         where, node = expected_nodes(environment).get(name, ("", {}))
@@ -69,7 +69,7 @@ def consumers(environment: Environment) -> t.Iterator[Finding]:
             hosts = tuple(dict.fromkeys(places[name][0] for name in names))
             yield Finding(
                 ERROR, "queue", hosts, f"Nobody consumes the queue {queue}, {shortened(names)} should",
-                f"Bring these nodes back; one that answers starts again with `celery-{_app(environment)} control add_consumer {queue}`",
+                f"Restart these nodes; one that answers starts again with `celery-{_app(environment)} control add_consumer {queue}`",
             )  # fmt: skip
         elif idle:
             yield Finding(

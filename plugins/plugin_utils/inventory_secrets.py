@@ -13,7 +13,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles
 
 SECRET_NAME = re.compile(r"(?i)^vault_|password|passwd|passphrase|secret|token|api_?key|private_?key|credential")
-# Switches and lengths are called so too, and say nothing.
+# Switches and lengths are called so too, and hold no secret.
 NO_SECRET = re.compile(r"(?i)_(?:path|directory|file|length|logging|enabled|min|max|names|user|group)$")
 
 # Where a user puts values of his own, any of which may be secret.

@@ -47,14 +47,14 @@ class PoolError(ValueError):
 
 
 class Unsound(ValueError):
-    """A value that a key cannot have; the message says what it takes."""
+    """A value that a key cannot have; the message names what it takes."""
 
 
 def whole(minimum: int) -> t.Callable[[t.Any], int]:
     """Return a reader of whole numbers."""
 
     def read(value: t.Any) -> int:
-        # Jinja may hand over "4" where the inventory says 4 through a template.
+        # Jinja may pass "4" where the inventory sets 4 through a template.
         text = str(value)
         if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < minimum:
             raise Unsound(f"set a whole number of at least {minimum}")
@@ -187,7 +187,7 @@ _NOT_OF_NODES = ("name", "instances")
 
 @dataclasses.dataclass
 class _Layer:
-    """What one input says about a pool, without nulls; keys with unsound values are left out and named."""
+    """What one input sets for a pool, without nulls; keys with unsound values are left out and named."""
 
     values: dict[str, t.Any]
     unsound: set[str]

@@ -89,7 +89,7 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
 
 
 def check_routes(inventory: Inventory) -> t.Iterator[Finding]:
-    """What the application is told to send to is one of its queues, and can be named on a command line."""
+    """What the application is configured to send to is one of its queues, and can be named on a command line."""
     for host in inventory.having("celery_app"):
         queues = queues_of(host.get("celery_app_queues"))
         targets = {"celery_app_default_queue": host.get("celery_app_default_queue")}
@@ -151,7 +151,7 @@ def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
         requirements = [
             str(entry) for name in ("celery_app_requirements", "celery_app_extra_requirements") for entry in host.items(name)
         ]
-        # What a requirements file or an address brings cannot be seen from here.
+        # What a requirements file or an address installs cannot be seen from here.
         if not requirements or any(entry.lstrip().startswith("-") for entry in requirements):
             continue
         words = {word.lower() for entry in requirements for word in re.findall(r"[A-Za-z0-9_.-]+", re.split(r"[<>=!~;@ ]", entry)[0])}

@@ -35,7 +35,7 @@ class RotationError(Exception):
 
 
 def new_password(length: int) -> str:
-    """Letters and digits only: they stand in ACL files, URLs and environment files as they are."""
+    """Letters and digits only: they go into ACL files, URLs and environment files as they are."""
     return "".join(secrets.choice(LETTERS) for _place in range(length))
 
 
@@ -94,7 +94,7 @@ class Rotation:
 
 
 def chosen_passwords(present: t.Mapping[str, t.Any], names: t.Sequence[str]) -> list[str]:
-    """The variables that are meant; C(all) stands for every password of the file.
+    """The variables that are named; C(all) stands for every password of the file.
 
     :raises RotationError: when the file does not hold one of them.
     """

@@ -12,7 +12,7 @@ from lab import workers
 from lab.playbooks import run_playbook
 
 COMMON, SENSITIVE, NODE = "test-1", "test-4", "sensitive@test-4"
-# Sends a task as the configuration under a directory says, then tries what only a worker may do.
+# Sends a task with the configuration under a directory, then tries what only a worker may do.
 PRODUCER = """
 import json, sys
 sys.path.insert(0, "/etc/celery/producer")
@@ -65,7 +65,7 @@ def test_remote_control_reaches_the_workers_of_one_environment(name, user, seen,
 
 
 def test_a_producer_puts_tasks_into_the_queue_and_reads_nothing():
-    run_playbook("molecule/options/sender.yml")
+    run_playbook("molecule/options/producer.yml")
     host = machine(COMMON)
     argv = ["sudo", "-u", "celery", workers.PYTHON, "-P", "-c", PRODUCER]
     answers = json.loads(host.check_output(" ".join(shlex.quote(word) for word in argv)).splitlines()[-1])

@@ -147,7 +147,7 @@ class Ground:
             cells = [POSITIONS[case.position], case.aim, case.measure, f"`{refusal}`", f"`{success}` on {case.legitimate.place}"]
             lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(ATTACK_CASES)} refused, each beside one that is let in.", ""]))
+        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(ATTACK_CASES)} refused, each beside one that is allowed.", ""]))
 
 
 @pytest.fixture(name="ground", scope="module")

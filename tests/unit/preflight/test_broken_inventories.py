@@ -44,7 +44,7 @@ WITH_FACTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A change of the prod inventory and what preflight says to it."""
+    """A change of the prod inventory and what preflight reports on it."""
 
     changes: dict[str, t.Any]
     message: str
@@ -415,7 +415,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory, collections: str) -> dict[str, dict[str, str]]:
-    """What the action plugin says to every inventory."""
+    """What the action plugin reports on every inventory."""
     path = tmp_path_factory.mktemp("inventories")
     for name, case in CASES.items():
         inventories.make(path / name, case.changes, case.facts)

@@ -2,7 +2,7 @@
    GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
    SPDX-License-Identifier: GPL-3.0-or-later
 
-   Shows the cluster from the metrics of Prometheus. The queries stand in queries.json, where the tests find them. */
+   Shows the cluster from the metrics of Prometheus. The queries are in queries.json, where the tests find them. */
 "use strict";
 
 const API = "prometheus/api/v1/";

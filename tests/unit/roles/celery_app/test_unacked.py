@@ -115,7 +115,7 @@ def test_a_message_that_cannot_be_noted_goes_back_to_its_queue_once_the_broker_a
     [message] = queued(broker)
     assert (message["body"], message["properties"]["delivery_tag"]) == ("Yg==", "tag")
     # It was noted, and the note was taken away, by which kombu puts messages back.
-    assert [words[1:4:2] for words in broker.sent("ZADD")] == [["unacked_index", "tag"]]
+    assert [argv[1:4:2] for argv in broker.sent("ZADD")] == [["unacked_index", "tag"]]
     assert broker.hashes["unacked"] == {} and broker.scores["unacked_index"] == {}
     assert len(broker.sent("ZRANGE")) == 1, "kombu looks for messages past their time all the same"
     assert not path.exists()
