@@ -138,7 +138,7 @@ def security_page() -> str:
 
 
 def counts() -> dict[str, int]:
-    """The numbers that README.md states, by the name that stands in its marks.
+    """The numbers that README.md states, by the name that is in its marks.
 
     :raises SystemExit: where one is 0, because what is counted has moved.
     """

@@ -216,7 +216,7 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
 
     def _found(self, path: str) -> str:
-        """The path of a lock, which may stand among the files of the role."""
+        """The path of a lock, which may be among the files of the role."""
         if os.path.isabs(path) or os.path.exists(path):
             return path
         try:

@@ -188,7 +188,7 @@ class Drain:
         for name in names:
             path = f"{self.directory}/{name}.bound"
             with contextlib.suppress(OSError):
-                # The directory belongs to the application's user: nothing is followed that stands there.
+                # The directory belongs to the application's user: nothing is followed that is there.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)

@@ -126,7 +126,7 @@ def process(pid: int, paths: t.Iterable[str]) -> dict[str, t.Any]:
 
 
 def describe(path: str) -> dict[str, t.Any] | None:
-    """Return what stands at a path, None for nothing; of a file's content only its digest."""
+    """Return what is at a path, None for nothing; of a file's content only its digest."""
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):

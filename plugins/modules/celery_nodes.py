@@ -15,8 +15,8 @@ description:
   - A node is restarted when its main process is older than its definition or than one of O(restart_paths).
     The state of the host decides, so a run that was interrupted is finished by the next one.
   - Nodes are stopped and started side by side. A started node counts as ready when its log shows it.
-  - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node may stand
-    in for one that is restarted; when a new node does not come up, the others are left alone.
+  - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node can work
+    instead of one that is restarted; when a new node does not come up, the others are left alone.
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.celery.nodes

@@ -66,7 +66,7 @@ options:
       src:
         description:
           - Template, looked up like the C(src) of M(ansible.builtin.template).
-          - Where neither O(files[].src) nor O(files[].content) is given, the template stands under
+          - Where neither O(files[].src) nor O(files[].content) is given, the template is under
             the path of its target, for example C(templates/etc/app/app.conf.j2) for C(/etc/app/app.conf).
         type: str
       content:
@@ -292,7 +292,7 @@ class FileSet:
 class Module(AnsibleModule):
     """A module that tells the journal nothing of its arguments.
 
-    In what Ansible would write there, a content of several lines stands escaped, so that it is not recognised as one to hide.
+    In what Ansible would write there, a content of several lines is escaped, so that it is not recognised as one to hide.
     """
 
     def _log_invocation(self) -> None:

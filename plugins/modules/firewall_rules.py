@@ -88,7 +88,7 @@ def replacing(table: str, listing: str) -> str:
 
 
 class Table(NftTable):
-    """One table of nftables on this host, with the rollback that stands ready."""
+    """One table of nftables on this host, with the rollback that is ready."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module, module.params["table"])

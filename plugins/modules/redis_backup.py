@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The dump. Its checksum stands beside it in a file with C(.sha256) added, its description with C(.json).
+  description: The dump. Its checksum is beside it in a file with C(.sha256) added, its description with C(.json).
   type: str
   returned: success
 sha256:

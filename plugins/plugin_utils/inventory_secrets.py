@@ -37,7 +37,7 @@ def texts(value: t.Any) -> t.Iterator[str]:
 
 
 def by_name(value: t.Any) -> t.Iterator[str]:
-    """Yield the texts inside a value that stand under the name of a secret."""
+    """Yield the texts inside a value that are under the name of a secret."""
     if isinstance(value, c.Mapping):
         for name, entry in value.items():
             if SECRET_NAME.search(str(name)) and not NO_SECRET.search(str(name)):

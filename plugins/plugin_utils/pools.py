@@ -32,7 +32,7 @@ AUTO = "auto"
 GREENLETS = 100
 
 POOL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# It stands on command lines and in keys of Redis; a comma would end it.
+# It is on command lines and in keys of Redis; a comma would end it.
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 POOL_NAME_RULE = "a pool's name takes small letters, digits, '-' and '_'"

@@ -40,7 +40,7 @@ def pools_of(host: Host) -> list[dict[str, t.Any]]:
 
 
 def queues_of(values: t.Any) -> list[str]:
-    """Names of queues, which may stand alone or in dictionaries."""
+    """Names of queues, which may be alone or in dictionaries."""
     if not isinstance(values, (list, tuple)):
         return []
     return [str(entry.get("name")) if isinstance(entry, dict) else str(entry) for entry in values]
@@ -201,7 +201,7 @@ def _supply(path: str, wanted: tuple[str, ...], folder: str) -> tuple[tuple[str,
 
 
 def _limits(host: Host) -> t.Iterator[tuple[str, int | None, int | None]]:
-    """Where a time limit stands, the hard and the soft limit."""
+    """Where a time limit is set, the hard and the soft limit."""
     hard, soft = host.number("celery_app_task_time_limit_seconds"), host.number("celery_app_task_soft_time_limit_seconds")
     yield "celery_app_task_time_limit_seconds", hard, soft
     if "celery_worker" in host.roles:

@@ -51,7 +51,7 @@ def wanted_in(value: t.Any) -> set[str]:
 
 
 def added(text: str, passwords: t.Mapping[str, str]) -> str:
-    """The text with more passwords at its end; what stands in it is kept to the letter."""
+    """The text with more passwords at its end; what is in it is kept to the letter."""
     text = text or HEAD
     if not text.endswith("\n"):
         text += "\n"
@@ -59,7 +59,7 @@ def added(text: str, passwords: t.Mapping[str, str]) -> str:
 
 
 def replaced(text: str, values: t.Mapping[str, str]) -> str:
-    """The text with other values for some variables, each on a line of its own; whatever else stands in it is kept to the letter.
+    """The text with other values for some variables, each on a line of its own; whatever else is in it is kept to the letter.
 
     :raises RotationError: when a value is written in a way that cannot be replaced safely.
     """

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 testinfra_hosts = ["ansible://brokers"]
-pytestmark = pytest.mark.usefixtures("control_machine_let_in")
+pytestmark = pytest.mark.usefixtures("control_machine_allowed")
 UNITS = ["redis-broker.service", "redis-broker-sentinel.service"]
 CONFIG = "/etc/redis-broker"
 STATE = "/var/lib/redis-broker"
@@ -274,7 +274,7 @@ def test_an_upgrade_cannot_restart_the_brokers(host):
 
 
 def test_who_may_write_which_file(host):
-    """What is ours stays root's, and no secret stands where others read."""
+    """What is ours stays root's, and no secret is where others read."""
     with host.sudo():
         for name, mode in {"redis.conf": 0o640, "replication.conf": 0o640, "users.acl": 0o640, "sentinel.conf": 0o640, "sentinel-users.acl": 0o640}.items():
             file = host.file(f"{CONFIG}/{name}")

@@ -33,7 +33,7 @@ systemd-analyze security --no-pager $units | sed -n 's/.*exposure level for \(.*
 for unit in $units; do
   process=$(systemctl show -P MainPID "$unit")
   [ "$process" != 0 ] || continue
-  # As long as its name stands in parentheses it is systemd that prepares the start, of the watchdog every few seconds.
+  # As long as its name is in parentheses it is systemd that prepares the start, of the watchdog every few seconds.
   for attempt in $(seq 50); do
     case $(cat "/proc/$process/comm") in "("*) sleep 0.1 ;; *) break ;; esac
   done

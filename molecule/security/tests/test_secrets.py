@@ -52,7 +52,7 @@ def forms(secret: str) -> set[str]:
     raw = secret.encode()
     found = {secret, quote(secret, safe=""), hashlib.sha256(raw).hexdigest(), hashlib.sha1(raw).hexdigest()}
     for offset in range(3):
-        # The first letters hold what stands before, the last ones what follows.
+        # The first letters hold what is before, the last ones what follows.
         found.add(base64.b64encode(b"\0" * offset + raw).decode()[-(-offset * 8 // 6):].rstrip("=")[:-1])
     return found
 

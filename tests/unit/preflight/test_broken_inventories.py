@@ -391,7 +391,7 @@ Runs = dict[str, concurrent.futures.Future[inventories.Run]]
 
 @pytest.fixture(scope="module")
 def collections() -> str:
-    """The tree in which the checkout stands under its own name."""
+    """The tree in which the checkout is under its own name."""
     return next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "multinode", "celery")))
 
 

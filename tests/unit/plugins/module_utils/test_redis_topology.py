@@ -156,7 +156,7 @@ def test_a_single_node_may_grow() -> None:
     ],
 )
 def test_state_files_decide_where_nothing_runs(states: dict[str, str | None], address: str, source: str) -> None:
-    """A host that was set up anew must not become master because it stands first."""
+    """A host that was set up anew must not become master because it is first."""
     decision = rt.decide_from_state(states, NODES, 6379)
     assert (decision.address, decision.source) == (ADDRESS[address], source)
 

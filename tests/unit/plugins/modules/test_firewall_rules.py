@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A table is replaced only with a rollback that stands ready; nft and systemd are fakes."""
+"""A table is replaced only with a rollback that is ready; nft and systemd are fakes."""
 
 from __future__ import annotations
 

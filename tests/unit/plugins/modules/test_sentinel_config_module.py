@@ -17,7 +17,7 @@ from module_run import ModuleRun
 
 HASH = "#" + "b" * 64
 ACL = f"user admin on {HASH} ~* &* +@all\nuser peer on {HASH} resetchannels -@all +ping\n"
-# What a Sentinel does not report stands in its own file.
+# What a Sentinel does not report is in its own file.
 STATE = "sentinel monitor celery 192.0.2.1 6379 2\nsentinel auth-pass celery master-password\nsentinel auth-user celery sentinel\n"
 
 
