@@ -19,7 +19,7 @@ RATE = 100
 SLEEP = "proj.tasks.sleep"
 # What the design aims at, in seconds; tests assert wider bounds because machines are noisy.
 AIM_GAP = {"kill": 8, "partition": 8, "hang": 15}
-# A message that a dead worker held is looked for this often, see unacked_restore_interval.
+# An unacknowledged message of a dead worker is looked for this often, see unacked_restore_interval.
 SWEEP = 10
 
 _KINDS = {

@@ -55,8 +55,8 @@ options:
     default: 30
   app_name:
     description:
-      - Name of the application, as in C(cluster_app_name). With it, tasks that a node held which had to be killed are
-        given back at once; without, they come back after the visibility timeout.
+      - Name of the application, as in C(cluster_app_name). With it, unacknowledged tasks of a node that had to be killed are
+        put back at once; without, they come back after the visibility timeout.
     type: str
   marker:
     description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.

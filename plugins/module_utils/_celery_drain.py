@@ -5,7 +5,7 @@
 
 A node drains by itself, see C(multinode_drain.py) of the role C(celery_worker): TERM stops the consumption, running tasks
 finish within a bound, QUIT gives the rest back, and the manager's KILL comes last. What is done here is what a node cannot
-do for itself: notice that it does not answer, end it, and give back what it held.
+do for itself: notice that it does not answer, end it, and put back what it had not acknowledged.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ class Drain:
         return found
 
     def _settled(self, rows: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-        """Give back at once what killed nodes held; what the broker does not have was acknowledged before it ran."""
+        """Put back at once what killed nodes had not acknowledged; what the broker does not have was acknowledged before it ran."""
         killed = [one for one in rows if one["outcome"] == "killed"]
         held = {identity_of(task) for one in killed for task in (*one["unsettled"], *one["given_back"])}
         if not (held or self.done) or not self.module.params["app_name"]:

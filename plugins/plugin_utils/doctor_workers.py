@@ -102,7 +102,7 @@ def waiting(environment: Environment) -> t.Iterator[Finding]:
     unacked_seconds = unacked.get("unacked_seconds") or 0
     if unacked_seconds > limits["unacked_age_seconds_max"]:
         yield Finding(
-            WARNING, "unacked", (), f"{unacked['count']} messages are taken and not acknowledged, the oldest for {unacked_seconds:.0f} s",
+            WARNING, "unacked", (), f"{unacked['count']} messages are unacknowledged, the oldest for {unacked_seconds:.0f} s",
             "Look for hanging tasks with `celery-… inspect active`; messages of a dead worker return after celery_app_visibility_timeout_seconds",
         )  # fmt: skip
 

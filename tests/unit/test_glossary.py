@@ -22,7 +22,7 @@ INTERNAL = (
     "_bill_of_materials", "multinode_pulse", "multinode_taken", "pulse_directory", "redis_processes", "redis_sentinel_processes",
     "celery_worker_processes", "pool_processes", "redis_update_silent", "own_certificate", "own_key", "own_ca", "new_authority", "get_pip_stand_in",
     "front_proxy", "monitoring_front", "sender_gap_seconds", "held_seconds", "bring_in_line", "acl_words", "hand_back", "control_machine_let_in",
-    "brokers_that_let_it_in",
+    "brokers_that_let_it_in", "as_sender",
 )
 # Parts of names: no name is made of one of them.
 PARTS = {

@@ -191,7 +191,7 @@ class Reader:
         return self.first_seen[place][1]
 
     def _learn(self, client: t.Any, scores: t.Mapping[str, float]) -> None:
-        """Note the queues of messages that were taken since the last look; what is gone is forgotten."""
+        """Record the queues of messages that were delivered since the last look; remove what is gone."""
         new = [tag for tag in scores if tag not in self.origins]
         self.origins = {tag: queue for tag, queue in self.origins.items() if tag in scores}
         for tag, entry in zip(new, client.hmget(self.unacked, new) if new else []):
@@ -239,10 +239,10 @@ class Collector:
         yield GaugeMetricFamily("multinode_unacked_total", "Messages that workers hold.", value=snapshot.unacked_total)
         for name, text, values in (
             ("multinode_queue_length", "Messages that wait in a queue.", snapshot.length),
-            ("multinode_queue_oldest_message_age_seconds", "Age of the message that is taken next.", snapshot.oldest),
+            ("multinode_queue_oldest_message_age_seconds", "Age of the message that is delivered next.", snapshot.oldest),
             ("multinode_queue_with_unknown_age", "Whether that message has no time of sending.", snapshot.unknown_age),
             ("multinode_queue_unacked", "Messages of a queue that workers hold.", snapshot.unacked),
-            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was taken.", snapshot.unacked_oldest),
+            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was delivered.", snapshot.unacked_oldest),
         ):
             family = GaugeMetricFamily(name, text, labels=["queue"])
             for queue, value in values.items():
