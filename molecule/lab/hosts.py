@@ -167,7 +167,7 @@ class Lab:
         secret = self.secret("vault_sentinel_client_password")
         answer = self.run(
             host,
-            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery {self.cli_options(host, 26379)} "
+            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery {self.cli_options(host, self.sentinel_port)} "
             "sentinel get-master-addr-by-name celery 2>/dev/null | head -1",
             check=False,
         ).strip()
@@ -177,6 +177,11 @@ class Lab:
     def tls(self) -> bool:
         """Whether the brokers speak TLS alone; the roles' default where the inventory sets nothing."""
         return self.hostvars[self.group("brokers")[0]].get("cluster_tls_enabled", True)
+
+    @property
+    def sentinel_port(self) -> int:
+        """The port of Sentinel; the roles' default where the inventory sets nothing."""
+        return int(self.hostvars[self.group("brokers")[0]].get("cluster_sentinel_port", 26379))
 
     def cli_options(self, host: str, port: int = 0) -> str:
         """The options with which redis-cli reaches a broker from one."""

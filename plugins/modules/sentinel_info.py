@@ -49,7 +49,7 @@ problems:
   type: list
   elements: str
   returned: always
-unreachable:
+unreachable_nodes:
   description: Servers that gave no answer, as sentences.
   type: list
   elements: str
@@ -83,14 +83,14 @@ def main() -> None:
     while True:
         sentinels, nodes = rt.survey(redis, sentinel, params["brokers"]["master_name"], params["timeout_seconds"])
         problems = rt.problems(sentinels, nodes, redis.port)
-        unreachable = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
+        unreachable_nodes = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
         if not params["healthy"] or not problems or time.monotonic() >= end:
             break
         time.sleep(0.5)
     address, votes = rt.winner(view.master for view in sentinels if view.status == rt.OK)
     result = rt.describe(rt.Decision("found", address, "sentinels"), params["brokers"]["nodes"], sentinels, nodes)
     result.pop("source")
-    result.update(votes=votes, problems=problems, unreachable=unreachable)
+    result.update(votes=votes, problems=problems, unreachable_nodes=unreachable_nodes)
     if params["healthy"] and problems:
         module.fail_json(msg="Redis and Sentinel are not ready for a failover: " + "; ".join(problems), **result)
     module.exit_json(changed=False, **result)

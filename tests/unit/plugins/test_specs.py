@@ -135,3 +135,10 @@ def test_a_default_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     given = {name: option["default"] for name, option in spec.items() if option.get("default") is not None}
     result = ArgumentSpecValidator({name: spec[name] for name in given}).validate(given)
     assert result.error_messages == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_result_has_a_key_that_ansible_reads_itself(name: str) -> None:
+    tree = ast.parse((PLUGINS / f"modules/{name}.py").read_text())
+    texts = {node.targets[0].id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)}
+    assert not {"changed", "failed", "skipped", "unreachable", "exception", "warnings", "deprecations"} & (yaml.safe_load(texts["RETURN"]) or {}).keys()
