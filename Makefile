@@ -25,7 +25,7 @@ unit: venv .venv/bin/promtool ## Test plugins and scripts, and compare specs, de
 sanity: venv ## Run ansible-test sanity, without an ignore file
 	tools/sanity.sh
 
-importer: venv .venv-importer ## Let Galaxy's importer judge the tarball
+importer: venv .venv-importer ## Check the tarball with Galaxy's importer
 	tools/importer.sh
 
 docs-check: venv ## Fail where the variable tables or the surveys for AWX are stale

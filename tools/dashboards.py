@@ -148,7 +148,7 @@ ALL_UP = steps((None, "red"), (100, "green"))
 OVERVIEW = dashboard(
     "overview", "Overview", "Is the cluster well, and where should one look?", [],
     [
-        stat("Waiting", "sum(queue:length:max)", meaning="Messages that no worker has taken."),
+        stat("Waiting", "sum(queue:length:max)", meaning="Messages that no worker has received."),
         stat("Oldest message", "max(queue:oldest_age_seconds:max)", "s", "Age of the oldest message that waits in any queue.", decimals=0),
         stat("Finished", "sum(node:tasks_finished:rate2m)", "ops", "Tasks that ended, with success or without.", decimals=2),
         stat("Failed", "cluster:tasks_failed:percent5m or vector(0)", "percent", "Share of failed tasks in five minutes.", FEW_BAD, decimals=1),
@@ -174,16 +174,16 @@ QUEUES = dashboard(
             "Now",
             {
                 "Waiting": 'queue:length:max{queue=~"$queue"}', "Oldest": 'queue:oldest_age_seconds:max{queue=~"$queue"}',
-                "In hand": 'queue:unacked:max{queue=~"$queue"}', "Consumers": 'queue:consumers:max{queue=~"$queue"}',
+                "Unacked": 'queue:unacked:max{queue=~"$queue"}', "Consumers": 'queue:consumers:max{queue=~"$queue"}',
                 "Finished": 'queue:tasks_finished:rate5m{queue=~"$queue"}',
             },
             "queue", {"Oldest": "s", "Finished": "ops"}, "Each queue as it is now.",
         ),
-        graph("Waiting messages", {"{{queue}}": 'queue:length:max{queue=~"$queue"}'}, meaning="Messages that no worker has taken, all priorities together."),
+        graph("Waiting messages", {"{{queue}}": 'queue:length:max{queue=~"$queue"}'}, meaning="Messages that no worker has received, all priorities together."),
         graph(
             "Age of the oldest message",
             {"{{queue}}": 'queue:oldest_age_seconds:max{queue=~"$queue"}'},
-            "s", "Rises by a second each second where nothing is taken.",
+            "s", "Rises by a second each second where nothing is received.",
         ),
         graph(
             "Arriving and finished",
@@ -194,11 +194,11 @@ QUEUES = dashboard(
             "Time until empty", {"{{queue}}": 'queue:length:max{queue=~"$queue"} / (queue:tasks_finished:rate5m{queue=~"$queue"} > 0)'}, "s",
             "How long the workers would take for what waits, if nothing arrived.",
         ),
-        graph("In hand", {"{{queue}}": 'queue:unacked:max{queue=~"$queue"}'}, meaning="Messages that workers have taken and not acknowledged."),
+        graph("Unacked", {"{{queue}}": 'queue:unacked:max{queue=~"$queue"}'}, meaning="Messages that workers have not acknowledged."),
         graph(
-            "Oldest in hand",
+            "Oldest unacked",
             {"{{queue}}": 'queue:unacked_oldest_age_seconds:max{queue=~"$queue"}'},
-            "s", "How long a worker has held a message of this queue.",
+            "s", "How long a message of this queue has been unacknowledged.",
         ),
         graph("Consumers", {"{{queue}}": 'queue:consumers:max{queue=~"$queue"}'}, meaning="Workers that consume the queue.", width=24),
     ],

@@ -81,7 +81,7 @@ def table(heading: str, options: dict[str, t.Any]) -> list[str]:
         lines.append(f"| `{name}` | {type_of(option)} | {default_of(option)} | {cell(meaning)} |")
         if "options" in option:
             of_what = f"Each entry of `{name}`" if option.get("type") == "list" else f"`{name}`"
-            # What a YAML merge brings stands before an entry's own keys, which a reader wants first.
+            # What a YAML merge adds comes before an entry's own keys, which a reader wants first.
             keys = dict(sorted(option["options"].items(), key=lambda key: not key[1].get("required")))
             nested += ["", f"{of_what}:", "", *table("Key", keys)]
     return lines + nested
@@ -138,7 +138,7 @@ def security_page() -> str:
 
 
 def counts() -> dict[str, int]:
-    """The numbers that README.md states, by the name that stands in its marks.
+    """The numbers that README.md states, by the name that is in its marks.
 
     :raises SystemExit: where one is 0, because what is counted has moved.
     """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands in for get-pip.py where its host cannot be reached: installs the pip that comes with Python, then upgrades it."""
+"""Replaces get-pip.py where its host cannot be reached: installs the pip that comes with Python, then upgrades it."""
 
 from __future__ import annotations
 

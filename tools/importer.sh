@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets Galaxy's own importer judge the built tarball; a warning counts as an error.
+# Checks the built tarball with Galaxy's own importer; a warning counts as an error.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 # The importer pins versions that the other tools cannot live with, so it has an environment of its own.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the linters on a clean copy: in the checkout ansible-lint would walk through .venv, and the copy stands under its own name.
+# Runs the linters on a clean copy: in the checkout ansible-lint would walk through .venv, and the copy is under its own name.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

@@ -22,7 +22,7 @@ done
 # shot NAME WIDTH HEIGHT SCHEME: 1 is light, 0 is dark.
 shot() {
   for _ in {1..5}; do
-    # Judged by its picture below: it also fails where only its own services are missing.
+    # Its picture below decides: it also fails where only its own services are missing.
     chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$profile" \
       --blink-settings="preferredColorScheme=$4" --window-size="$2,$3" \
       --virtual-time-budget=10000 --screenshot="$profile/$1.png" "http://127.0.0.1:$port/#15min" 2>/dev/null || true

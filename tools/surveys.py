@@ -42,7 +42,7 @@ def inputs() -> dict[str, dict[str, t.Any]]:
 
 
 def of_a_play(name: str, description: str, playbook: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """The spec of a variable of a play: its words are given, its default stands in the play and has its type.
+    """The spec of a variable of a play: its description is given, its default is in the play and has its type.
 
     :raises KeyError: when no play of the playbook has it.
     """
@@ -51,7 +51,7 @@ def of_a_play(name: str, description: str, playbook: list[dict[str, t.Any]]) -> 
     return {"type": "bool" if isinstance(value, bool) else type(value).__name__, "description": f"{description} Without an answer: {shown(value)}."}
 
 
-def words(name: str) -> str:
+def title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
@@ -69,7 +69,7 @@ def question(name: str, option: dict[str, t.Any]) -> dict[str, t.Any]:
     """One question in AWX's form."""
     kind, default = option.get("type", "str"), option.get("default")
     description = sentence(option["description"])
-    entry: dict[str, t.Any] = {"question_name": words(name), "question_description": description, "variable": name}
+    entry: dict[str, t.Any] = {"question_name": title(name), "question_description": description, "variable": name}
     if "choices" in option or kind == "bool":
         entry.update(type="multiplechoice", choices=[str(choice) for choice in option.get("choices") or ("true", "false")])
     elif option.get("no_log"):
@@ -79,13 +79,13 @@ def question(name: str, option: dict[str, t.Any]) -> dict[str, t.Any]:
     if kind == "list":
         entry["question_description"] += " Separate several by commas."
     elif not option.get("required") and default not in ("", None) and "{{" not in str(default) and not option.get("no_log"):
-        entry["question_description"] += f" Without an answer: {shown(default)}, unless the inventory says otherwise."
+        entry["question_description"] += f" Without an answer: {shown(default)}, unless the inventory sets another."
     limits = (None, None) if entry["type"] in ("integer", "float") else (0, LONGEST_TEXT)
     return {**entry, "required": bool(option.get("required")), "default": "", "min": limits[0], "max": limits[1]}
 
 
 def template(entry: dict[str, t.Any], known: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:
-    """A job template as AWX's API takes it, with its survey; an entry of surveys.yml says what it asks."""
+    """A job template as AWX's API takes it, with its survey; an entry of surveys.yml lists what it asks."""
     path = CHECKOUT / entry["playbook"]
     playbook = load(path)
     options: dict[str, dict[str, t.Any]] = {}
@@ -97,7 +97,7 @@ def template(entry: dict[str, t.Any], known: dict[str, dict[str, t.Any]]) -> dic
             raise SystemExit(f"{SURVEYS.relative_to(CHECKOUT)}: {entry['playbook']} has no input {error}") from None
     return {
         "playbook_name": path.stem,
-        "name": words(path.stem),
+        "name": title(path.stem),
         "description": entry["description"],
         "playbook": entry["playbook"],
         "survey": {

@@ -33,14 +33,14 @@ stages=("${beside[@]}" cluster operations monitoring security faults)
 # `--destroy=never` keeps molecule from destroying leftovers, too.
 molecule_on_fresh_hosts() { molecule destroy -s "$1" && molecule test --destroy=never -s "$1"; }
 molecule_on_present_hosts() { molecule converge -s "$1" && molecule verify -s "$1"; }
-# Must report tests that ran; the others are judged by their exit status.
+# Must report tests that ran; of the others the exit status counts.
 tested=" unit cluster operations monitoring security faults options single "
 [ $# -eq 0 ] || stages=("$@")
 
 # A log without its colours.
 plain() { sed 's/\x1b\[[0-9;]*m//g' "$1"; }
 
-# Adds up what pytest says in a log: `count passed LOG`.
+# Adds up the results of pytest in a log: `count passed LOG`.
 count() {
   plain "$2" | grep -E '^=+ .* in [0-9.]+s.*=+$|^[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s' |
     grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
@@ -95,7 +95,7 @@ fi
 for stage in "${stages[@]}"; do
   # One without a row broke before it could write it.
   ! grep -q ' passed ' "$logs/$stage.row" 2>/dev/null || continue
-  # What pytest says in its summary, or else how the log ends.
+  # The summary of pytest, or else how the log ends.
   reasons=$(plain "$logs/$stage.log" | sed -n '/^=* short test summary info/,/^=* [0-9].* in /p' | cut -c1-2000)
   printf '\n==== Why %s failed\n%s\n' "$stage" "${reasons:-$(tail -n 30 "$logs/$stage.log")}"
 done

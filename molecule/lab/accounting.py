@@ -61,7 +61,7 @@ def parse_ready(text: str) -> list[float]:
 def stretches(starts: Iterable[float], stops: Iterable[float], end: float) -> list[tuple[float, float]]:
     """Times in which a node consumed, from the moments at which it was ready and those at which it stopped.
 
-    A node that was killed says nothing: its next start begins a new stretch, and the old one ends there, too.
+    A node that was killed records nothing: its next start begins a new stretch, and the old one ends there, too.
     """
     found, since = [], None
     for at, started in sorted([*((at, True) for at in starts), *((at, False) for at in stops)]):
@@ -110,8 +110,8 @@ def account(
 
     accepted: the call returned; refused: it raised. An id is lost when it was accepted, was never
     executed and waits nowhere in the broker. Ids executed although refused are counted apart: the
-    producer was told of a failure, so they promise nothing. Gaps are looked for between the fault and the moment
-    at which the broken host was brought back, so that its return cannot pass for a recovery.
+    producer got an error, so they promise nothing. Gaps are looked for between the fault and the moment
+    at which the broken host was started again, so that its return cannot pass for a recovery.
     """
     accepted = {send.task_id: send for send in sends if not send.error}
     refused = {send.task_id: send for send in sends if send.error}
@@ -133,13 +133,13 @@ def account(
         "errors": dict(Counter(send.error.split(":", maxsplit=1)[0] for send in refused.values())),
     }
     if accepted:
-        # The window ends with the last attempt: afterwards nothing is left to execute and silence is no outage.
+        # The window ends with the last attempt: afterwards nothing is left to execute and a pause is no outage.
         first, last = min(send.sent for send in sends), max(send.sent for send in sends)
         start = max(first, fault_at - 2) if fault_at else first
         end = max(start, min(last, healed_at or last))
         returns = [send.returned for send in accepted.values()]
         result["execution_gap_seconds"] = round(longest_gap([one.at for one in ours], start, end), 2)
-        # A node that stays silent while the others work has not recovered.
+        # A node that executes nothing while the others work has not recovered.
         result["node_gap_seconds"] = {
             node: round(longest_gap([one.at for one in ours if one.node == node], start, end), 2)
             for node in result["nodes"]

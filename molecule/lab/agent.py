@@ -72,7 +72,7 @@ class Schedule:
 
 
 class Producer:
-    """Sends one stream of tasks with a few threads and says what became of each."""
+    """Sends one stream of tasks with a few threads and reports the outcome of each."""
 
     def __init__(self, app: Celery, schedule: Schedule, task: str, arguments: list, queue: str, threads: int) -> None:
         self.app, self.schedule, self.task, self.arguments = app, schedule, task, arguments
@@ -135,7 +135,7 @@ def connection_settings(app: Celery) -> dict:
 
 
 def probe(options: argparse.Namespace) -> None:
-    """Try to write to one Redis again and again, and say what came back each time."""
+    """Try to write to one Redis again and again, and report each answer."""
     import redis
 
     app = application()
@@ -183,7 +183,7 @@ def pending(app: Celery, queues: list[str]) -> dict:
 
 
 def settle(options: argparse.Namespace) -> None:
-    """Wait until nothing is queued or unacknowledged, within a bound; then say what is left."""
+    """Wait until nothing is queued or unacknowledged, within a bound; then report what is left."""
     app = application()
     started = time.time()
     state: dict = {"queued": None, "unacked": None}

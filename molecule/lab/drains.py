@@ -20,7 +20,7 @@ ROW = re.compile(r"^\W*(?P<node>[\w-]+) +\| (?P<outcome>stopped|timed out|killed
 
 
 def rows(text: str) -> dict[str, dict[str, Any]]:
-    """What a playbook says about each node that it stopped."""
+    """What a playbook reports about each node that it stopped."""
     return {
         found["node"]: {
             "outcome": found["outcome"],

@@ -19,7 +19,7 @@ RATE = 100
 SLEEP = "proj.tasks.sleep"
 # What the design aims at, in seconds; tests assert wider bounds because machines are noisy.
 AIM_GAP = {"kill": 8, "partition": 8, "hang": 15}
-# A message that a dead worker held is looked for this often, see unacked_restore_interval.
+# An unacknowledged message of a dead worker is looked for this often, see unacked_restore_interval.
 SWEEP = 10
 
 _KINDS = {
@@ -40,7 +40,7 @@ def recent_executions(lab: Lab, nodes: list[str], since: float) -> int:
 
 
 def broker_fault(lab: Lab, kind: str, before: float = 6, after: float = 8, bound: float = 60) -> dict[str, Any]:
-    """Break the master's host under load, wait for the work to go on, bring the host back under load."""
+    """Break the master's host under load, wait for the work to go on, start the host again under load."""
     strike, mend = _KINDS[kind]
     producer_host = lab.scheduler
     lab.install_agent(producer_host)

@@ -139,7 +139,7 @@ class Lab:
         self.run(host, f"systemctl kill --kill-whom=main --signal={signal} redis-broker-sentinel.service redis-broker.service")
 
     def heal(self) -> None:
-        """Bring every host back that a test which failed half-way left behind."""
+        """Start every host that a test which failed half-way left stopped."""
         for host in self.group("all"):
             state = json.loads(self.docker("inspect", self.container(host)))[0]
             if not state["State"]["Running"]:
@@ -167,7 +167,7 @@ class Lab:
         secret = self.secret("vault_sentinel_client_password")
         answer = self.run(
             host,
-            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery {self.dial(host, self.sentinel_port)} "
+            f"REDISCLI_AUTH='{secret}' timeout 2 redis-cli --no-auth-warning --user celery {self.cli_options(host, self.sentinel_port)} "
             "sentinel get-master-addr-by-name celery 2>/dev/null | head -1",
             check=False,
         ).strip()
@@ -175,15 +175,15 @@ class Lab:
 
     @property
     def tls(self) -> bool:
-        """Whether the brokers speak TLS alone; the roles' default where the inventory says nothing."""
+        """Whether the brokers speak TLS alone; the roles' default where the inventory sets nothing."""
         return self.hostvars[self.group("brokers")[0]].get("cluster_tls_enabled", True)
 
     @property
     def sentinel_port(self) -> int:
-        """The port of Sentinel; the roles' default where the inventory says nothing."""
+        """The port of Sentinel; the roles' default where the inventory sets nothing."""
         return int(self.hostvars[self.group("brokers")[0]].get("cluster_sentinel_port", 26379))
 
-    def dial(self, host: str, port: int = 0) -> str:
+    def cli_options(self, host: str, port: int = 0) -> str:
         """The options with which redis-cli reaches a broker from one."""
         files = "--tls --cacert /etc/multinode-tls/ca.pem --cert /etc/multinode-tls/host.pem --key /etc/multinode-tls/host.key"
         return f"-h {self.address(host)} -p {port or (6380 if self.tls else 6379)}" + (f" {files}" if self.tls else "")
@@ -195,7 +195,7 @@ class Lab:
         secret = self.secret("vault_redis_admin_password")
         return self.run(
             host,
-            f"REDISCLI_AUTH='{secret}' timeout 3 redis-cli --no-auth-warning --user admin {self.dial(host)} {command}",
+            f"REDISCLI_AUTH='{secret}' timeout 3 redis-cli --no-auth-warning --user admin {self.cli_options(host)} {command}",
             check=False,
         )
 

@@ -102,7 +102,7 @@ def watcher(name: str, aim: str, command: str, *, by: Access | None = None) -> A
     return AttackCase(name, "monitoring", aim, "ACL of Redis", Access("monitoring", f"redis_as_configured {command}", NO_RIGHT), allowed)
 
 
-def as_sender(name: str, aim: str, command: str) -> AttackCase:
+def as_producer(name: str, aim: str, command: str) -> AttackCase:
     """One command as a producer, who may do something else, and the same as the workers of the environment that it sends to."""
     allowed = Access("other", f'redis "$other_user" "$other_password" {command}', r"\+OK\s+[+:*$]")
     return redis("producer", name, aim, command, NO_RIGHT, by=allowed)
@@ -297,7 +297,7 @@ ATTACK_CASES = [
         "ssh", "monitoring", "log in on a worker host as root", "no password, no key",
         Access("monitoring", 'login root "$worker"', NO_SSH), LOGIN,
     ),
-    # --- An unprivileged user on a worker host, who was told the passwords ---
+    # --- An unprivileged user on a worker host, who knows the passwords ---
     AttackCase(
         "redis", "user", "speak with Redis", "certificate of the client",
         Access("user", 'certificate= ; redis "$prod_user" "$prod_password" PING', NO_CERTIFICATE), PING, "tls",
@@ -365,12 +365,12 @@ ATTACK_CASES = [
         answer=r"password is required|not allowed", measure="sudo's rules",
     ),
     # --- A program that may put tasks into the queues of another environment, and no more ---
-    as_sender("read_queue", "read the tasks of a queue", 'LRANGE "${other_prefix}attack_case" 0 -1'),
-    as_sender("take_task", "take a task from its queue", 'BRPOP "${other_prefix}attack_case" 0.1'),
-    as_sender("held", "read what workers hold", 'HGETALL "${other_prefix}unacked"'),
-    as_sender("read_result", "read a result", 'GET "${other_prefix}celery-task-meta-1"'),
-    as_sender("remote_control", "send remote control to the workers", 'PUBLISH "${other_prefix}/$other_vhost.celery.pidbox" none'),
-    as_sender("delete_queue", "delete a queue", 'DEL "${other_prefix}attack_case"'),
+    as_producer("read_queue", "read the tasks of a queue", 'LRANGE "${other_prefix}attack_case" 0 -1'),
+    as_producer("take_task", "take a task from its queue", 'BRPOP "${other_prefix}attack_case" 0.1'),
+    as_producer("held", "read what workers hold", 'HGETALL "${other_prefix}unacked"'),
+    as_producer("read_result", "read a result", 'GET "${other_prefix}celery-task-meta-1"'),
+    as_producer("remote_control", "send remote control to the workers", 'PUBLISH "${other_prefix}/$other_vhost.celery.pidbox" none'),
+    as_producer("delete_queue", "delete a queue", 'DEL "${other_prefix}attack_case"'),
 ]
 
 

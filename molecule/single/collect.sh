@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what a host without a way out needs, by the commands of docs/air_gap.md as they stand there:
+# Fetches what a host without a way out needs, by the commands of docs/air_gap.md as they are there:
 # collect.sh RELEASE FOLDER puts Debian packages into FOLDER/mirror, Python packages into FOLDER/wheels.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

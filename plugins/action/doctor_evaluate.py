@@ -27,13 +27,13 @@ SPEC = {
 
 
 class ActionModule(ActionBase):
-    """Judges on the controller what every host has told."""
+    """Evaluates on the controller what every host has reported."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Judge, write the JSON where it is asked for, and return findings and table.
+        """Evaluate, write the JSON where it is asked for, and return findings and table.
 
         :param task_vars: variables of the task.
         :returns: findings, table and what the exit code will be.

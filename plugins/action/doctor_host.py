@@ -21,7 +21,7 @@ UNIT = re.compile(r"^/etc/systemd/system/([^/]+\.(?:service|timer))$")
 
 
 class ActionModule(ActionBase):
-    """Works out what the inventory says for a host, lets the module collect what it has, and compares the two."""
+    """Computes what the inventory sets for a host, lets the module collect what it has, and compares the two."""
 
     _requires_connection = True
 
@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         """Collect; a host that cannot be reached or asked is a result like any other.
 
         :param task_vars: variables of the task.
-        :returns: what is expected of the host, what it told, and where the two differ.
+        :returns: what is expected of the host, what it reported, and where the two differ.
         """
         super().run(tmp, task_vars)
         self._vars = task_vars or {}

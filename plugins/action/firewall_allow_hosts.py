@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
 
         :param task_vars: variables of the task.
         :returns: the rules, empty where nothing is missing.
-        :raises AnsibleActionFail: when the rules cannot be read, or would not let the hosts in.
+        :raises AnsibleActionFail: when the rules cannot be read, or would not allow the hosts.
         """
         super().run(tmp, task_vars)
         unused_result, args = self.validate_argument_spec(SPEC)
@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
         variables = {**(variables.get("ansible_delegated_vars") or {}).get(other, variables), "inventory_hostname": other}
         hosts, hostvars, name = list(args["hosts"]), variables["hostvars"], args["port_rule"]
 
-        # Members of the groups that are not part of this run are let in, or not, as they were.
+        # Members of the groups that are not part of this run are allowed, or not, as they were.
         groups = {group: [host for host in members if host in hosts] for group, members in variables["groups"].items()}
         all_rules = self._templated("{{ " + ALL_PORT_RULES + " }}", variables)
         wanted = firewall_port_rules(all_rules, variables["group_names"], groups, hostvars)
@@ -114,7 +114,7 @@ class ActionModule(ActionBase):
             )
         networks = networks_of_hosts(hosts, hostvars)
         result = {"changed": False, "host": other, "rules": ""}
-        # One without this port rule lets everybody in.
+        # One without this port rule allows everybody.
         if name not in present or not not_covered(networks, present[name]):
             return result
         rules = extended(wanted, present, name, networks)

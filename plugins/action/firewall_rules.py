@@ -68,13 +68,13 @@ class ActionModule(ActionBase):
 
     def _reconnect(self) -> None:
         """Leave the connection behind that was there before the rules."""
-        # A kept connection says nothing: packets of it may pass where new ones do not.
+        # A kept connection proves nothing: packets of it may pass where new ones do not.
         if getattr(self._connection, "transport", "") != "local":
             self._connection.reset()
 
     @staticmethod
     def _lost(seconds: int, back: bool) -> dict[str, t.Any]:
-        """Say what became of rules that were not confirmed."""
+        """Report what became of rules that were not confirmed."""
         state = "the host has its previous rules again" if back else "the host does not answer after the rollback either"
         return {
             "failed": True,

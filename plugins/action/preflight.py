@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
         return Host(name, deployment.roles, Inputs(deployment), deployment.facts)
 
     def _spec_findings(self, inventory: Inventory, stage: str) -> list[Finding]:
-        """What the argument specs of the roles say, and inputs that cannot be read at all."""
+        """Findings from the argument specs of the roles, and inputs that cannot be read at all."""
         findings: list[Finding] = []
         known: dict[str, list[str]] = {}
         for host in inventory.hosts:
@@ -130,7 +130,7 @@ class ActionModule(ActionBase):
                 if stage == "hosts":
                     # All others were validated before the facts were there.
                     specs = {name: spec for name, spec in specs.items() if deployment.needs_facts(name)}
-                # Pools have a check of their own that says more than their specs.
+                # Pools have a check of their own that finds more than their specs.
                 given = {name: values[name] for name in specs if name in values and name not in pools.INPUTS}
                 late = {name for name in specs if name in deployment.waiting or name in deployment.errors or name in pools.INPUTS}
                 # Equal inputs, as in a group of workers, are validated once.

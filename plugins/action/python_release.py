@@ -83,7 +83,7 @@ def once(directory: str, identity: t.Any, name: str, make: t.Callable[[str], Non
 
 
 class Source:
-    """A project that is brought to the controller's temporary directory once a run."""
+    """A project that is downloaded to the controller's temporary directory once a run."""
 
     def __init__(self, args: dict[str, t.Any]) -> None:
         self.kind = args.get("source_type", "package")
@@ -216,7 +216,7 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars)
 
     def _found(self, path: str) -> str:
-        """The path of a lock, which may stand among the files of the role."""
+        """The path of a lock, which may be among the files of the role."""
         if os.path.isabs(path) or os.path.exists(path):
             return path
         try:
@@ -237,7 +237,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _with_warning(first: dict[str, t.Any], args: dict[str, t.Any], supply: Supply) -> dict[str, t.Any]:
-        """Say so when the lock changed without a new version, because nothing is installed then."""
+        """Warn when the lock changed without a new version, because nothing is installed then."""
         if supply.lock and first.get("lock_digest") != supply.lock.digest:
             warning = f"release {args['version']} was installed without the lock {supply.lock.path} as it is now; it takes effect with a new version"
             return {**first, "warnings": [*first.get("warnings", []), warning]}

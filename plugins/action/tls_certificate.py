@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         result = self._on_the_host(args, args["custom_ca"].strip() + "\n", task_vars, replace_ca=args["ca_replace"], **texts)
         if result.get("foreign"):
             raise TlsError(
-                "the host trusts other CAs than those of tls_custom_ca: change over in three runs, as docs/tls.md says, "
+                "the host trusts other CAs than those of tls_custom_ca: change over in three runs, see docs/tls.md, "
                 "or set tls_ca_replace to true for one run, which parts this host from all that trust the previous CA"
             )
         changed = args["certificate_path"] in result.get("changed_paths", ())
@@ -99,7 +99,7 @@ class ActionModule(ActionBase):
             return present
         if present["foreign"]:
             raise TlsError(
-                f"the host trusts other CAs than that of {path}: bring the right directory back (tls_ca_directory), "
+                f"the host trusts other CAs than that of {path}: restore the right directory (tls_ca_directory), "
                 "or set tls_ca_replace to true for one run, which parts this host from all that trust the previous CA"
             )
         reason = self._reason(args, present, ca)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What is asked of every module; one that answers otherwise says so itself."""
+    """What every module supports; one that does not documents it itself."""
 
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: Can run in check mode and say what would change without changing it.
+    description: Can run in check mode and report what would change without changing it.
     support: full
   diff_mode:
     description: Returns what changed, or would change, in diff mode.

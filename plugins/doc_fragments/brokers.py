@@ -111,7 +111,7 @@ options:
     default: 30.0
 attributes:
   action_group:
-    description: Use C(group/multinode.celery.brokers) in C(module_defaults) to say once how the brokers are reached.
+    description: Use C(group/multinode.celery.brokers) in C(module_defaults) to set once how the brokers are reached.
     support: full
     membership: [multinode.celery.brokers]
 """

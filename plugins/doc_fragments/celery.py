@@ -16,7 +16,7 @@ PROGRAMS = """\
     default: celery
 attributes:
   action_group:
-    description: Use C(group/multinode.celery.application) in C(module_defaults) to say once which application is meant, where it is and as whom it runs.
+    description: Use C(group/multinode.celery.application) in C(module_defaults) to set once which application it is, where it is and as whom it runs.
     support: full
     membership: [multinode.celery.application]
 """
@@ -55,8 +55,8 @@ options:
     default: 30
   app_name:
     description:
-      - Name of the application, as in C(cluster_app_name). With it, tasks that a node held which had to be killed are
-        given back at once; without, they come back after the visibility timeout.
+      - Name of the application, as in C(cluster_app_name). With it, unacknowledged tasks of a node that had to be killed are
+        put back at once; without, they come back after the visibility timeout.
     type: str
   marker:
     description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.

@@ -2,13 +2,13 @@
 # Copyright (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pools of all workers of an environment; what a pool is stands in plugin_utils/pools.py."""
+"""Pools of all workers of an environment; plugin_utils/pools.py defines what a pool is."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: celery_environment_pools
-short_description: Say what the workers of an environment consume and how their nodes are called
+short_description: List what the workers of an environment consume and how their nodes are called
 version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes of a host; what a pool is stands in plugin_utils/pools.py."""
+"""Nodes of a host; plugin_utils/pools.py defines what a pool is."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: celery_unhealthy_nodes
-short_description: Say which nodes do not answer, do not consume their queues, or execute nothing
+short_description: List the nodes that do not answer, do not consume their queues, or execute nothing
 version_added: "1.0.0"
 author:
   - multinode.celery contributors (@multinode)

@@ -15,7 +15,7 @@ author:
 description:
   - Takes a list, or names separated by commas as a survey or a command line gives them.
   - Fails when nothing is named, when a name is neither a host nor a group, and when a host is outside of the groups
-    that the operation is about. The message says which variable to set.
+    that the operation is about. The message names the variable to set.
 positional: groups, variable, within
 options:
   _input:

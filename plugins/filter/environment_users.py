@@ -40,7 +40,7 @@ _value:
       description: What the user is for, C(programs), C(monitoring) or C(producer).
       type: str
     key:
-      description: Key of the environment under which the name stands, for example C(producer_user).
+      description: Key of the environment that holds the name, for example C(producer_user).
       type: str
     user:
       description: Name of the user.

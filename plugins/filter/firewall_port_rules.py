@@ -87,7 +87,7 @@ import socket
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.multinode.celery.plugins.filter.host_addresses import plain
+from ansible_collections.multinode.celery.plugins.filter.host_addresses import literal
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 STATED = ("firewall_address", "cluster_address")
@@ -112,12 +112,12 @@ def networks_of(text: str) -> tuple[Network, ...]:
 
 
 def addresses_of(host: str, hostvars: t.Any) -> set[str]:
-    """Return what the inventory says of the address of a host, without templating the defaults of roles."""
+    """Return what the inventory sets as the address of a host, without templating the defaults of roles."""
     raw = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
     address = raw.get("ansible_host")
-    if address and not plain(address):
+    if address and not literal(address):
         address = hostvars[host]["ansible_host"]
-    return {str(address or host), *(plain(raw.get(name)) for name in STATED)} - {""}
+    return {str(address or host), *(literal(raw.get(name)) for name in STATED)} - {""}
 
 
 def without_covered(networks: c.Iterable[Network]) -> list[str]:

@@ -26,7 +26,7 @@ def rotation(count: int, seed: str) -> int:
     return zlib.crc32(seed.encode()) % count if count and seed else 0
 
 
-def plain(value: t.Any) -> str:
+def literal(value: t.Any) -> str:
     """Return a value that is ready to use, and nothing for a template or a value that is not a string."""
     return value if isinstance(value, str) and "{{" not in value and "{%" not in value else ""
 
@@ -35,11 +35,11 @@ def _own_address(hostvars: t.Any, host: str, variable: str) -> str:
     """Return the address that the inventory states for a host, without templating a role's default."""
     # A default may itself call this filter, so only the raw value may be looked at.
     raw = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
-    stated = plain(raw.get(variable))
+    stated = literal(raw.get(variable))
     if stated:
         return stated
     address = raw.get("ansible_host")
-    if address and not plain(address):
+    if address and not literal(address):
         address = hostvars[host]["ansible_host"]
     return str(address or host)
 

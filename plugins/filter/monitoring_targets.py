@@ -40,7 +40,7 @@ options:
         type: int
         required: true
       scheme:
-        description: What stands before the address, for example C(redis://).
+        description: What is before the address, for example C(redis://).
         type: str
         default: ""
 """

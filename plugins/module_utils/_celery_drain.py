@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watch Celery worker nodes stop, end those that hang, and say what became of their tasks.
+"""Watch Celery worker nodes stop, end those that hang, and report what became of their tasks.
 
 A node drains by itself, see C(multinode_drain.py) of the role C(celery_worker): TERM stops the consumption, running tasks
 finish within a bound, QUIT gives the rest back, and the manager's KILL comes last. What is done here is what a node cannot
-do for itself: notice that it does not answer, end it, and give back what it held.
+do for itself: notice that it does not answer, end it, and put back what it had not acknowledged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TASK = re.compile(r"Task (?P<name>[^\s\[]+)\[(?P<id>[^\]\s]+)\] (?P<event>recei
 
 
 class Leaver(t.NamedTuple):
-    """A process of a node that was told to stop."""
+    """A process of a node that was signalled to stop."""
 
     manager: Manager
     name: str
@@ -186,7 +186,7 @@ class Drain:
         for name in names:
             path = f"{self.directory}/{name}.bound"
             with contextlib.suppress(OSError):
-                # The directory belongs to the application's user: nothing is followed that stands there.
+                # The directory belongs to the application's user: nothing is followed that is there.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
@@ -247,7 +247,7 @@ class Drain:
         return found
 
     def _settled(self, rows: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-        """Give back at once what killed nodes held; what the broker does not have was acknowledged before it ran."""
+        """Put back at once what killed nodes had not acknowledged; what the broker does not have was acknowledged before it ran."""
         killed = [one for one in rows if one["outcome"] == "killed"]
         held = {identity_of(task) for one in killed for task in (*one["unsettled"], *one["given_back"])}
         if not (held or self.done) or not self.module.params["app_name"]:

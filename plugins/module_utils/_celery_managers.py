@@ -355,7 +355,7 @@ class Supervisor(Manager):
                 time.sleep(0.3)
 
     def start(self, names: t.Sequence[str]) -> None:
-        """Replace the programs by what their files say."""
+        """Replace the programs by those of their files."""
         for name in names:
             self._replace(name)
 

@@ -23,9 +23,9 @@ CHUNK = 500
 # The header in which the configuration module notes when a message was sent, in seconds since the epoch.
 SENT_AT = "multinode_sent_at"
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
-# How much of what a worker that failed said is kept.
+# How much of the output of a worker that failed is kept.
 LAST_WORDS = 4000
-# A worker on trial that was told to stop.
+# A worker on trial that was signalled to stop.
 STOP_SECONDS = 20.0
 
 
@@ -89,7 +89,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
         if time.monotonic() >= next_round:
             waiting = {queue for queue, _sent, _result in flying.values()}
             for queue, count in pending(expected, answered).items():
-                # More only once the last ones were taken, so that a queue behind other work does not fill up.
+                # More only once the last ones were delivered, so that a queue behind other work does not fill up.
                 for _number in range(0 if queue in waiting else count):
                     # What nobody takes in time must not run later.
                     result = app.send_task(CANARY, queue=queue, expires=request["timeout_seconds"], ignore_result=False)
@@ -171,7 +171,7 @@ def task_name(message: t.Any) -> str:
 
 
 def age(message: t.Any, now: float) -> t.Optional[float]:
-    """Return how long ago a message was sent, if it says so."""
+    """Return how long ago a message was sent, if it states it."""
     sent = (message.get("headers") or {}).get(SENT_AT) if isinstance(message, dict) else None
     return round(max(0.0, now - sent), 1) if isinstance(sent, (int, float)) else None
 
@@ -188,7 +188,7 @@ def count_task(tasks: dict[str, int], message: t.Any) -> None:
 
 
 def read_list(client: t.Any, key: str, length: int, limit: int) -> t.Iterator[t.Any]:
-    """Yield the messages of a list that will be taken first, at most so many."""
+    """Yield the messages of a list that will be delivered first, at most so many."""
     for begin in range(0, min(length, limit), CHUNK):
         # Producers add on the left, workers take from the right.
         end = min(begin + CHUNK, limit)
@@ -366,7 +366,7 @@ def forget_queue(app: t.Any, queue: str, node: str) -> None:
 
 
 def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Say which tasks a release registers, which waiting ones it does not know, and whether its worker executes a task."""
+    """Report which tasks a release registers, which waiting ones it does not know, and whether its worker executes a task."""
     try:
         app = load_release(request)
         registered = sorted(app.tasks)
@@ -383,7 +383,7 @@ def examine_release(request: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def settle(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Put the messages that a dead worker held back into their queues, and acknowledge those of tasks that it finished."""
+    """Put the unacknowledged messages of a dead worker back into their queues, and acknowledge those of tasks that it finished."""
     import redis
 
     wanted, done = set(request["tasks"]), set(request["done"])
@@ -392,7 +392,7 @@ def settle(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     with app.connection_for_write() as connection:
         channel = connection.default_channel
         client = redis.Redis(connection_pool=channel.pool)
-        # Before any of them is taken out: places in the index would move.
+        # Before any of them is removed: places in the index would move.
         tags = client.zrange(f"{prefix}{channel.unacked_index_key}", 0, -1)
         for begin in range(0, len(tags), CHUNK):
             chunk = tags[begin : begin + CHUNK]

@@ -98,7 +98,7 @@ def disk(path: str) -> dict[str, t.Any] | None:
 
 
 def disks(paths: t.Iterable[str], seconds: float) -> list[dict[str, t.Any]]:
-    """Return each file system once; one that does not answer is told by its path alone."""
+    """Return each file system once; one that does not answer is listed by its path alone."""
     found: dict[t.Any, dict[str, t.Any]] = {}
     for path in paths:
         answer = bounded(functools.partial(disk, path), seconds)
@@ -126,7 +126,7 @@ def process(pid: int, paths: t.Iterable[str]) -> dict[str, t.Any]:
 
 
 def describe(path: str) -> dict[str, t.Any] | None:
-    """Return what stands at a path, None for nothing; of a file's content only its digest."""
+    """Return what is at a path, None for nothing; of a file's content only its digest."""
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
@@ -222,7 +222,7 @@ def connections(brokers: dict[str, t.Any], program: dict[str, t.Any], secrets: d
 
 
 def redis_state(own: dict[str, t.Any], timeout: float) -> dict[str, t.Any]:
-    """Return what this host's Redis says about itself."""
+    """Return what this host's Redis reports about itself."""
     login = rt.Service([], own["port"], own["user"], [own["password"]], own.get("tls") or {})
     view = rt.ask_redis(own, login, timeout)
     state: dict[str, t.Any] = {"view": view.__dict__, "info": {}}
@@ -237,7 +237,7 @@ def redis_state(own: dict[str, t.Any], timeout: float) -> dict[str, t.Any]:
 
 
 def sentinel_state(own: dict[str, t.Any], name: str, timeout: float) -> dict[str, t.Any]:
-    """Return what this host's Sentinel says, with the addresses that it knows."""
+    """Return what this host's Sentinel reports, with the addresses that it knows."""
     login = rt.Service([], own["port"], own["user"], [own["password"]], own.get("tls") or {})
     view = rt.ask_sentinel(own, login, name, timeout)
     state: dict[str, t.Any] = {"view": view.__dict__, "sentinels": [], "replicas": []}

@@ -50,16 +50,16 @@ def variants(secret: str) -> set[str]:
     }
 
 
-def words(secrets: t.Iterable[str]) -> list[str]:
+def forms(secrets: t.Iterable[str]) -> list[str]:
     """Return everything that must not be seen, the longest first."""
     found = {form for secret in secrets if len(secret) >= SHORTEST for form in variants(secret)}
-    return sorted(found, key=lambda word: (-len(word), word))
+    return sorted(found, key=lambda form: (-len(form), form))
 
 
 def redact(text: str, secrets: t.Iterable[str] = (), path: str = "") -> str:
     """Return a text without the secrets and without what looks like one, such as the password of a URL."""
-    for word in words(secrets):
-        text = text.replace(word, HIDDEN)
+    for form in forms(secrets):
+        text = text.replace(form, HIDDEN)
     for pattern, replacement in PATTERNS:
         if replacement:
             text = pattern.sub(replacement, text)
@@ -79,4 +79,4 @@ def values_hidden(text: str) -> str:
 
 def leaks(text: str, secrets: t.Iterable[str]) -> bool:
     """Tell whether any form of a secret is left in a text."""
-    return any(word in text for word in words(secrets))
+    return any(form in text for form in forms(secrets))

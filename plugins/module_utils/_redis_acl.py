@@ -19,14 +19,14 @@ def parse_acl(text: str) -> dict[str, list[str]]:
     """Return the rules of an ACL file by user, in the order of the file."""
     users = {}
     for line in text.splitlines():
-        words = acl_words(line)
-        if len(words) >= 2 and words[0] == "user":
-            users[words[1]] = words[2:]
+        tokens = acl_tokens(line)
+        if len(tokens) >= 2 and tokens[0] == "user":
+            users[tokens[1]] = tokens[2:]
     return users
 
 
-def acl_words(line: str) -> list[str]:
-    """Split a line of an ACL file, or of what Redis lists; a selector, which stands in parentheses, is one word."""
+def acl_tokens(line: str) -> list[str]:
+    """Split a line of an ACL file, or of what Redis lists; a selector, which is in parentheses, is one token."""
     return _ACL_WORD.findall(line)
 
 
@@ -63,12 +63,12 @@ def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
             channels.add(word)
         elif word[0] in "+-":
             commands = _with_command(commands, word)
-    # Redis lists subcommands in an order of the moment, so the order says nothing once what was replaced is gone.
+    # Redis lists subcommands in an order of the moment, so the order means nothing once what was replaced is gone.
     return tuple(tuple(sorted(part)) for part in (flags, passwords, keys, channels, commands, selectors))
 
 
 def _with_command(commands: list[str], word: str) -> list[str]:
-    """Add a command rule as Redis does: it replaces what was said before about the same command."""
+    """Add a command rule as Redis does: it replaces earlier rules for the same command."""
     word = word.lower()
     if word[1:] == "@all":
         return [word]
@@ -92,7 +92,7 @@ def masked(rules: t.Iterable[str]) -> str:
 
 def live_acl(client: rc.RedisClient) -> dict[str, list[str]]:
     """Return the users of a running server by name."""
-    return {words[1]: words[2:] for words in map(acl_words, client.command("ACL", "LIST"))}
+    return {tokens[1]: tokens[2:] for tokens in map(acl_tokens, client.command("ACL", "LIST"))}
 
 
 def normal_acl(client: rc.RedisClient, wanted: dict[str, list[str]]) -> dict[str, list[str]]:

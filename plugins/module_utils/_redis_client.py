@@ -33,7 +33,7 @@ class ReplyError(Exception):
 
 
 class Unavailable(Exception):
-    """A server that cannot be used; ``reason`` says in one word why."""
+    """A server that cannot be used; ``reason`` names in one word why."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ class RedisClient:
             raise self._lost(exc) from exc
 
     def _lost(self, exc: OSError) -> Unavailable:
-        """Say why a connection cannot be used."""
+        """Explain why a connection cannot be used."""
         if isinstance(exc, ssl.SSLError) and not isinstance(exc, TimeoutError):
             return Unavailable(TLS, f"{self.name}: TLS fails: {tls_message(exc)}")
         if isinstance(exc, FileNotFoundError):
@@ -119,13 +119,13 @@ class RedisClient:
         if error is not None:
             raise Unavailable(DENIED, f"{self.name}: user {username} is refused ({error})")
 
-    def command(self, *words: t.Any) -> t.Any:
+    def command(self, *argv: t.Any) -> t.Any:
         """Send one command and return its reply.
 
         :raises ReplyError: when the server replies with an error.
         :raises Unavailable: when the connection breaks or times out.
         """
-        return self.transaction([words])[0]
+        return self.transaction([argv])[0]
 
     def transaction(self, commands: t.Sequence[t.Sequence[t.Any]]) -> list[t.Any]:
         """Send commands in one write and return their replies.
@@ -133,7 +133,7 @@ class RedisClient:
         :raises ReplyError: for the first reply that is an error.
         """
         try:
-            self._socket.sendall(b"".join(encode(words) for words in commands))
+            self._socket.sendall(b"".join(encode(argv) for argv in commands))
             replies = [self._read() for unused in commands]
         except OSError as exc:
             raise self._lost(exc) from exc
@@ -193,7 +193,7 @@ def tls_message(exc: ssl.SSLError) -> str:
 
 
 def speaks(host: str, port: int, with_tls: bool, timeout: float = 2.0) -> bool:
-    """Tell whether a Redis or Sentinel listens at an address with TLS, or without; who it is and whether it lets us in is left open."""
+    """Tell whether a Redis or Sentinel listens at an address with TLS, or without; who it is and whether it accepts us is left open."""
     try:
         with socket.create_connection((host, port), timeout) as connection:
             if with_tls:
@@ -205,15 +205,15 @@ def speaks(host: str, port: int, with_tls: bool, timeout: float = 2.0) -> bool:
             connection.sendall(encode(["PING"]))
             return connection.recv(1)[:1] in (b"+", b"-")
     except ssl.SSLError as exc:
-        # A server that wants a certificate from us says so in TLS.
+        # A server that wants a certificate from us requests it in TLS.
         return "alert" in str(exc).lower() and "certificate" in str(exc).lower()
     except OSError:
         return False
 
 
-def encode(words: t.Sequence[t.Any]) -> bytes:
+def encode(argv: t.Sequence[t.Any]) -> bytes:
     """Return a command in the protocol's form."""
-    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in argv]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 

@@ -57,7 +57,7 @@ class Group:
         return "; ".join(switchover.missing(*self.survey(), self.redis.port))
 
     def watched(self) -> bool:
-        """Tell whether any Sentinel watches this group; before the first one does there is nobody to hand over to."""
+        """Tell whether any Sentinel watches this group; before the first one does there is no replica to switch over to."""
         return any(view.status == rt.OK for view in self.survey()[0])
 
     def address(self, host: str) -> str:
@@ -69,7 +69,7 @@ class Group:
         return next((node["host"] for node in self.redis.nodes if node["address"] == address), address)
 
     def open(self, address: str) -> rc.RedisClient:
-        """Connect to one Redis as the user who may hand over."""
+        """Connect to one Redis as the user who may switch over."""
         return self.redis.open(address, self.timeout)
 
     def open_sentinel(self, near: str = "") -> rc.RedisClient:

@@ -21,7 +21,7 @@ def tls_option() -> dict[str, t.Any]:
 
 
 def group_options() -> dict[str, t.Any]:
-    """Return the options by which a module is told about the whole group of brokers."""
+    """Return the options by which a module gets the whole group of brokers."""
     nodes = {
         "type": "list",
         "elements": "dict",
@@ -49,7 +49,7 @@ def group_options() -> dict[str, t.Any]:
 
 
 def server_options(port: int) -> dict[str, t.Any]:
-    """Return the options by which a module is told about one server."""
+    """Return the options by which a module gets one server."""
     return {
         "address": {"type": "str", "default": "127.0.0.1"},
         "port": {"type": "int", "default": port},
@@ -63,7 +63,7 @@ def server_options(port: int) -> dict[str, t.Any]:
 
 
 def process_options() -> dict[str, t.Any]:
-    """Return the option by which a module is told what a server reads only when it starts."""
+    """Return the option by which a module gets what a server reads only when it starts."""
     return {"definition_paths": {"type": "list", "elements": "path", "default": []}}
 
 
@@ -77,7 +77,7 @@ def services(brokers: dict[str, t.Any]) -> tuple[rt.Service, rt.Service]:
 
 
 def tls_files(option: dict[str, str] | None) -> dict[str, str]:
-    """Return the files that the option C(tls) names, nothing where it says that connections are plain."""
+    """Return the files that the option C(tls) names, nothing where connections are plain."""
     return dict(option) if option and option.get("ca_path") else {}
 
 

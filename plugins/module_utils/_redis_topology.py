@@ -13,7 +13,7 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_cli
 
 OK = "ok"
 UNKNOWN_NAME = "unknown_name"
-# Where Redis listens unless the inventory says otherwise.
+# Where Redis listens unless the inventory sets another.
 PLAIN_PORT = 6379
 TLS_PORT = 6380
 
@@ -35,7 +35,7 @@ class Service:
 
 @dataclasses.dataclass
 class SentinelView:
-    """What one Sentinel says about the master."""
+    """What one Sentinel reports about the master."""
 
     host: str
     address: str
@@ -52,7 +52,7 @@ class SentinelView:
 
 @dataclasses.dataclass
 class RedisView:
-    """What one Redis says about its part in the replication."""
+    """What one Redis reports about its part in the replication."""
 
     host: str
     address: str
@@ -171,12 +171,12 @@ def decide(sentinels: list[SentinelView], redises: list[RedisView], port: int, n
     rest = [view for view in sentinels if view.status != OK]
     if votes == len(answers) and all(view.status in (rc.REFUSED, UNKNOWN_NAME) for view in rest) and survey_result.address == address:
         return survey_result
-    claims = ", ".join(f"{view.host} says {view.master or view.status}" for view in sentinels)
+    claims = ", ".join(f"{view.host} reports {view.master or view.status}" for view in sentinels)
     return Decision("wait", message=f"No majority of the Sentinels agrees on the master of {name}: {claims}")
 
 
 def _confirmed(address: str, answers: list[SentinelView], redises: list[RedisView], port: int, name: str) -> Decision:
-    """Check the master that the Sentinels name against what its Redis says."""
+    """Check the master that the Sentinels name against what its Redis reports."""
     flags = [flag for view in answers for flag in view.flags]
     down = sum("s_down" in view.flags for view in answers)
     if "failover_in_progress" in flags or "o_down" in flags or down >= majority(len(answers)):
@@ -270,7 +270,7 @@ def other_way(redis: Service, sentinel: Service, views: t.Sequence[SentinelView 
 
 
 def other_way_message(hosts: t.Sequence[str], wanted: bool) -> str:
-    """Say that the brokers run with TLS and the inventory says without, or the other way round."""
+    """Report that the brokers run with TLS and the inventory disables it, or the reverse."""
     return (
         f"Redis or Sentinel of {', '.join(hosts)} runs {'without' if wanted else 'with'} TLS, and cluster_tls_enabled is {str(wanted).lower()}. "
         f"Nothing was changed: brokers that run are not changed over by this playbook, because half of them could not talk to the other half. "

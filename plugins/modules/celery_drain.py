@@ -12,7 +12,7 @@ version_added: "1.0.0"
 description:
   - Stops every worker node of a host, of either service manager, and the scheduler. The nodes stay stopped over a reboot
     and over further runs of M(multinode.celery.celery_nodes), until O(state=active).
-  - A node that is told to stop takes no new tasks and lets running ones finish within a bound; then tasks that are
+  - A node that is stopped takes no new tasks and lets running ones finish within a bound; then tasks that are
     acknowledged late go back to their queue. What becomes of each task is returned.
   - A node that does not notice, because it hangs, is killed after O(answer_timeout_seconds), and the tasks that it held
     according to its log are given back to their queues at once. Those that the broker does not have were acknowledged
@@ -155,7 +155,7 @@ def write_marker(module: AnsibleModule, path: str, text: str) -> None:
 
 
 def systemctl(module: AnsibleModule, *argv: str) -> str:
-    """Run systemctl and return what it says."""
+    """Run systemctl and return its output."""
     command = ["timeout", str(UNIT_SECONDS), "systemctl", *argv]
     return module.run_command(command, expand_user_and_vars=False)[1]
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: celery_nodes
-short_description: Bring all Celery worker nodes of a host to the wanted state
+short_description: Manage the state of all Celery worker nodes of a host
 version_added: "1.0.0"
 description:
   - Starts missing nodes, restarts nodes that run something else than what is deployed, and drains, stops
     and removes nodes that are no longer wanted, of either service manager, in one module run.
   - A node is restarted when its main process is older than its definition or than one of O(restart_paths).
     The state of the host decides, so a run that was interrupted is finished by the next one.
-  - Nodes are stopped and started side by side. A started node counts as ready when its log says so.
-  - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node may stand
-    in for one that is restarted; when a new node does not come up, the others are left alone.
+  - Nodes are stopped and started side by side. A started node counts as ready when its log shows it.
+  - New nodes come first. Only when all of them are ready, nodes are restarted and removed, so that a new node can work
+    instead of one that is restarted; when a new node does not come up, the others are left alone.
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.celery.nodes
@@ -172,7 +172,7 @@ def apply(
     module: AnsibleModule,
     drain: Drain,
 ) -> list[dict[str, t.Any]]:
-    """Carry the plan out, new nodes first, so that they can stand in for others; return what became of stopped ones."""
+    """Carry the plan out, new nodes first, so that they can replace others meanwhile; return what became of stopped ones."""
     nodes = {node["name"]: node for node in module.params["nodes"]}
     others = other.definitions()
     # Two processes of one node name would answer for each other: the old manager's goes first.
@@ -184,7 +184,7 @@ def apply(
 
     offsets = log_sizes(nodes, [*plan.start, *plan.restart])
     manager.prepare(bool(nodes))
-    # What restarting the manager itself has brought up already needs no second restart.
+    # What restarting the manager itself has started already needs no second restart.
     running = manager.processes()
     restart = [name for name in plan.restart if stale(name, running.get(name))]
     if plan.start or restart:

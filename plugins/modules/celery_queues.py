@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: celery_queues
-short_description: Say what waits in Celery's queues and what workers hold
+short_description: List what waits in Celery's queues and what is unacknowledged
 version_added: "1.0.0"
 description:
   - Reads the lists of each queue, of every step of priority, and the messages that were delivered and not acknowledged.
-  - Nothing is taken out of a queue. Messages are read in small parts, so that Redis serves others in between.
+  - Nothing is removed from a queue. Messages are read in small parts, so that Redis serves others in between.
   - Runs in the virtual environment of the deployed release, with its configuration and as its user.
     One run on one host sees every queue of the environment.
 extends_documentation_fragment:
@@ -63,7 +63,7 @@ queues:
       description: Number of waiting messages for each task name, of those that were read.
       type: dict
     oldest_seconds:
-      description: Age of the oldest message that says when it was sent, in seconds.
+      description: Age of the oldest message that states when it was sent, in seconds.
       type: float
     scanned:
       description: Number of messages that were read.
@@ -93,10 +93,10 @@ unacked:
       description: Number of messages for each task name, of those that were read.
       type: dict
     oldest_seconds:
-      description: Age of the oldest message that says when it was sent, in seconds.
+      description: Age of the oldest message that states when it was sent, in seconds.
       type: float
     unacked_seconds:
-      description: How long a worker has held the message that was delivered first, in seconds.
+      description: How long the message that was delivered first has been unacknowledged, in seconds.
       type: float
     scanned:
       description: Number of messages that were read.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: doctor_evaluate
-short_description: Say what is wrong with a cluster and what to do about it
+short_description: Report what is wrong with a cluster and what to do about it
 version_added: "1.0.0"
 description:
-  - Compares what every host told M(multinode.celery.doctor_host), and what workers and queues told one of each environment,
+  - Compares what every host reported to M(multinode.celery.doctor_host), and what workers and queues reported to one of each environment,
     with the inventory and with each other.
   - Runs on the controller and contacts no host; use it with C(run_once).
 extends_documentation_fragment:

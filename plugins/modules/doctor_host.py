@@ -12,8 +12,8 @@ version_added: "1.0.0"
 description:
   - Reads services, processes, limits, disks, memory, clock and deployed files of one host, tries every broker
     with the credentials that are deployed there, and asks the host's own Redis and Sentinel.
-  - It changes nothing, installs nothing and ends in bounded time. What cannot be read is told, it is no failure.
-  - Its action plugin works out on the controller what the inventory says for the host, so the task needs no options;
+  - It changes nothing, installs nothing and ends in bounded time. What cannot be read is reported, it is no failure.
+  - Its action plugin computes on the controller what the inventory sets for the host, so the task needs no options;
     it adds the differences, and it reports a host that cannot be reached instead of failing.
 extends_documentation_fragment:
   - multinode.celery.attributes
@@ -115,11 +115,11 @@ status:
   type: str
   returned: always
 expected:
-  description: What the inventory says for the host, without any secret.
+  description: What the inventory sets for the host, without any secret.
   type: dict
   returned: always
 differences:
-  description: Deployed paths that are not as the inventory says, with the way in which they differ.
+  description: Deployed paths that differ from the inventory, with the way in which they do.
   type: dict
   returned: when the host was reached
 clock_offset_seconds:
@@ -127,7 +127,7 @@ clock_offset_seconds:
   type: float
   returned: when the host was reached
 report:
-  description: What the host told, by section.
+  description: What the host reported, by section.
   type: dict
   returned: when the host was reached
 """
@@ -192,7 +192,7 @@ def firewall(module: AnsibleModule, wanted: dict[str, str]) -> dict[str, bool]:
 
 
 def collect(module: AnsibleModule) -> dict[str, t.Any]:
-    """Gather every section; one that fails is told in place of its content."""
+    """Gather every section; one that fails is reported in place of its content."""
     params = module.params
     program, timeout = params["program"], params["timeout_seconds"]
     secrets = dh.passwords(dh.read(program["environment_file"])) if program else {}

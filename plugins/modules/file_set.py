@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_set
-short_description: Bring a set of files, directories and links to the wanted state in one round trip
+short_description: Manage a set of files, directories and links in one round trip
 version_added: "1.0.0"
 description:
   - Renders the templates of a role on the controller, and creates directories, writes files,
@@ -66,7 +66,7 @@ options:
       src:
         description:
           - Template, looked up like the C(src) of M(ansible.builtin.template).
-          - Where neither O(files[].src) nor O(files[].content) is given, the template stands under
+          - Where neither O(files[].src) nor O(files[].content) is given, the template is under
             the path of its target, for example C(templates/etc/app/app.conf.j2) for C(/etc/app/app.conf).
         type: str
       content:
@@ -117,7 +117,7 @@ options:
     default: []
 attributes:
   check_mode:
-    details: Can run in check mode and say what would change, even where owners or parents do not exist yet.
+    details: Can run in check mode and report what would change, even where owners or parents do not exist yet.
   diff_mode:
     support: full
     details: Returns the differences of files that are not sensitive.
@@ -292,7 +292,7 @@ class FileSet:
 class Module(AnsibleModule):
     """A module that tells the journal nothing of its arguments.
 
-    In what Ansible would write there, a content of several lines stands escaped, so that it is not recognised as one to hide.
+    In what Ansible would write there, a content of several lines is escaped, so that it is not recognised as one to hide.
     """
 
     def _log_invocation(self) -> None:

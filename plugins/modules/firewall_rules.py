@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall_rules
-short_description: Bring one table of nftables to its rules, and back where they cut off the controller
+short_description: Load the rules of one table of nftables, and roll back where they cut off the controller
 version_added: "1.0.0"
 description:
   - Compares a live table with the rules that it should have, both in the form in which nft prints them,
@@ -82,13 +82,13 @@ DIRECTORY = "/run/multinode-firewall"
 
 
 def replacing(table: str, listing: str) -> str:
-    """Return a file for nft that brings a table back to what was listed; to nothing where there was no such table."""
+    """Return a file for nft that restores a table to what was listed; to nothing where there was no such table."""
     # A table can only be deleted where it exists, so it is made first; all of it is one transaction.
     return f"table inet {table}\ndelete table inet {table}\n{listing}"
 
 
 class Table(NftTable):
-    """One table of nftables on this host, with the rollback that stands ready."""
+    """One table of nftables on this host, with the rollback that is ready."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module, module.params["table"])
@@ -109,13 +109,13 @@ class Table(NftTable):
         self.run("systemctl", "stop", f"{self.rollback}.timer")
 
     def arm(self, seconds: int) -> None:
-        """Have the host bring the present table back by itself."""
+        """Have the host restore the present table by itself."""
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
         with open(self.previous, "w", encoding="utf-8") as file:
             file.write(replacing(self.name, self.listing(stateless=False)))
         code, unused_out, err = self.run(
             "systemd-run", "--quiet", "--collect", f"--unit={self.rollback}", f"--on-active={seconds}", "--timer-property=AccuracySec=100ms",
-            "--description=Bring the previous rules of the firewall back", str(self.nft), "-f", self.previous,
+            "--description=Restore the previous rules of the firewall", str(self.nft), "-f", self.previous,
         )  # fmt: skip
         if code:
             self.module.fail_json(msg=f"The rollback cannot be armed, nothing was changed: {err.strip()}")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: limits_kernel
-short_description: Bring parameters of the running kernel to the wanted values
+short_description: Set parameters of the running kernel
 version_added: "1.0.0"
 description:
   - Writes the parameters whose live value differs, reads every one back, and fails when the kernel keeps another value.
   - A parameter that the host may not write, as in a container, is left alone with a warning.
-  - Changes the running kernel only; what a boot sets stands in files.
+  - Changes the running kernel only; what a boot sets is in files.
 extends_documentation_fragment:
   - multinode.celery.attributes
 options:

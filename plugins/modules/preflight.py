@@ -13,7 +13,7 @@ description:
   - Reads the inputs of the collection's roles for every host that the playbook C(multinode.celery.site) gives roles to, with the
     roles' defaults, and compares them with the roles' argument specs, with each other and with the facts of the hosts.
   - Runs on the controller and contacts no host; use it with C(run_once).
-  - All findings are told in one message, each with the variable, its value, the hosts, and what to set where.
+  - All findings are reported in one message, each with the variable, its value, the hosts, and what to set where.
     Values that a spec marks with C(no_log) are never shown.
 extends_documentation_fragment:
   - multinode.celery.attributes

@@ -14,7 +14,7 @@ description:
   - A release is complete once its marker is written, which happens last. An interrupted installation is redone from scratch,
     a complete release is never changed.
   - The C(current) link is not touched; switching it is the deployment.
-  - C(sbom.json) beside a release says in the format of CycloneDX what was installed, with versions, hashes and licences.
+  - C(sbom.json) beside a release lists in the format of CycloneDX what was installed, with versions, hashes and licences.
   - Older releases are removed, but never the one that C(current) points to.
 extends_documentation_fragment:
   - multinode.celery.attributes
@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   install:
-    description: With V(false) the module only says whether the release is complete.
+    description: With V(false) the module only reports whether the release is complete.
     type: bool
     default: true
   source_type:
@@ -185,7 +185,7 @@ SBOM = "sbom.json"
 PACKED_PIP = "/usr/share/python-wheels/pip-*.whl"
 VERSION = re.compile(r"[A-Za-z0-9._+-]+")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+(\[[^\]]*\])?")
-# What pip says when an index or the way to it has trouble. Pip tries a request again, but gives up on a download that breaks off.
+# What pip prints when an index or the way to it has trouble. Pip tries a request again, but gives up on a download that breaks off.
 TROUBLE = re.compile(
     r"connection broken by|ReadTimeoutError|Read timed out|IncompleteRead|ProtocolError|ConnectionResetError|RemoteDisconnected"
     r"|\b(429|50[0234]) (Client|Server) Error"
@@ -285,7 +285,7 @@ class Release:
             return dict(json.load(marker))
 
     def warn_of_other_requirements(self) -> None:
-        """Say so when requirements changed without a new version, because nothing is installed then."""
+        """Warn when requirements changed without a new version, because nothing is installed then."""
         installed = self.marker().get("requirements", [])
         if self.params["requirements"] and sorted(installed) != sorted(self.params["requirements"]):
             self.module.warn(
@@ -390,7 +390,7 @@ class Release:
             return hashlib.sha256(lock.read()).hexdigest()
 
     def write_sbom(self) -> None:
-        """Say beside the release what was installed into it."""
+        """Record beside the release what was installed into it."""
         reports = []
         for path in self.reports:
             with open(path, encoding="utf-8") as report:

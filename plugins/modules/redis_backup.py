@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The dump. Its checksum stands beside it in a file with C(.sha256) added, its description with C(.json).
+  description: The dump. Its checksum is beside it in a file with C(.sha256) added, its description with C(.json).
   type: str
   returned: success
 sha256:
@@ -105,12 +105,12 @@ def offset_of(client: rc.RedisClient) -> int:
 
 
 def saving(client: rc.RedisClient) -> dict[str, str]:
-    """Return what a server says about its dumps."""
+    """Return what a server reports about its dumps."""
     return rc.parse_info(client.command("INFO", "persistence"))
 
 
 def unfinished(state: dict[str, str], before: int) -> str:
-    """Return why a dump is not complete yet. Redis counts a dump when it begins it, so the count alone says nothing."""
+    """Return why a dump is not complete yet. Redis counts a dump when it begins it, so the count alone proves nothing."""
     if int(state["rdb_saves"]) <= before:
         return "not begun"
     return "in progress" if state["rdb_bgsave_in_progress"] != "0" else ""
@@ -125,7 +125,7 @@ def save(client: rc.RedisClient, wait: float) -> None:
     if rg.wait_for(lambda: unfinished(saving(client), before), wait):
         raise BackupError(f"the dump was not complete after {wait:g} s")
     if saving(client)["rdb_last_bgsave_status"] != "ok":
-        raise BackupError("Redis could not save its dump, its log says why (journalctl -u redis-broker)")
+        raise BackupError("Redis could not save its dump, its log shows why (journalctl -u redis-broker)")
 
 
 def keep_file(source: str, target: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_config
-short_description: Bring a running Redis to its configuration file without restarting it
+short_description: Apply the configuration file to a running Redis without restarting it
 version_added: "1.0.0"
 description:
   - Compares the settings and ACL users of a running Redis with the content of its files, and changes what differs
@@ -15,8 +15,8 @@ description:
   - Settings that Redis changes only at its start are reported in RV(restart_keys) and left alone.
   - Has Redis read its certificate, key and CAs again where it shows another certificate than the one on disk,
     or where one of these files is newer than what it has read. Connections that exist go on.
-  - Says nothing about C(replicaof), which belongs to Sentinel.
-  - A setting that is removed from the file keeps its last value, because nothing says what it should be now.
+  - Leaves out C(replicaof), which belongs to Sentinel.
+  - A setting that is removed from the file keeps its last value, because nothing states what it should be now.
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.brokers.server
@@ -32,7 +32,7 @@ options:
     default: ""
   tls_read_path:
     description:
-      - File whose time says when this Redis was last told to read the files of O(tls) again.
+      - File whose time is when this Redis last got the command to read the files of O(tls) again.
       - It belongs to a directory that does not outlive a boot, and in which root alone may write.
     type: path
     default: /run/redis-broker-tls-read

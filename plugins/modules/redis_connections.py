@@ -10,7 +10,7 @@ module: redis_connections
 short_description: Find connections that may still rest on a previous password
 version_added: "1.0.0"
 description:
-  - A connection stays open when the password that opened it is no longer valid, and Redis does not say with which password that was.
+  - A connection stays open when the password that opened it is no longer valid, and Redis does not report with which password that was.
   - So this module names connections of O(users) and O(sentinel_users) that were opened before O(since), when no other password existed,
     and those that come from other addresses than O(addresses), of which nothing is known.
 extends_documentation_fragment:

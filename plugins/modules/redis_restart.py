@@ -11,7 +11,7 @@ short_description: Restart one Redis or Sentinel without losing a write
 version_added: "1.0.0"
 description:
   - Restarts the unit on the host it runs on, after checking that the rest of the group carries on without it.
-  - Where the Redis is the master and has replicas, it is first handed over. Writes are paused, the replicas reach the same offset,
+  - Where the Redis is the master and has replicas, it is first switched over. Writes are paused, the replicas reach the same offset,
     Sentinel promotes one, and this node becomes its replica before it is restarted. C(SENTINEL FAILOVER) alone would lose
     what clients write to the old master until Sentinel turns it into a replica.
   - Returns when the node is back in step with its master.
@@ -72,7 +72,7 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_mod
 
 
 def restart(module: AnsibleModule) -> dict[str, t.Any]:
-    """Check, hand over, restart and wait."""
+    """Check, switch over, restart and wait."""
     params = module.params
     group = rg.Group(params)
     watched = group.watched()
@@ -89,7 +89,7 @@ def restart(module: AnsibleModule) -> dict[str, t.Any]:
             result["switched_over_to"], result["switchover_seconds"] = moved.address, moved.seconds
             missing = rg.wait_for(group.missing, params["wait_seconds"])
             if missing:
-                module.fail_json(msg=f"Handed over to {result['switched_over_to']}, but not everything follows it yet: {missing}", **result)
+                module.fail_json(msg=f"Switched over to {result['switched_over_to']}, but not everything follows it yet: {missing}", **result)
     module.run_command(["systemctl", "restart", params["unit"]], check_rc=True)
     missing = rg.wait_for(group.missing, params["wait_seconds"]) if watched else ""
     if missing:

@@ -202,7 +202,7 @@ def restore(module: AnsibleModule) -> dict[str, t.Any]:
         waiting = cp.live_queues(master, prefixes)
         if waiting and not params["overwrite"]:
             sizes = ", ".join(f"{name} ({length})" for name, length in describe(waiting).items())
-            raise RestoreError(f"messages wait in the brokers: {sizes}. Let them be consumed, or say that they are to be overwritten, which deletes them")
+            raise RestoreError(f"messages wait in the brokers: {sizes}. Let them be consumed, or choose to overwrite them, which deletes them")
         result: dict[str, t.Any] = {"changed": True, "overwritten": describe(waiting)}
         if module.check_mode:
             return {**result, "messages": 0, "queues": {}, "unacked": 0, "restored_keys": 0, "kept_keys": 0, "seconds": 0.0}

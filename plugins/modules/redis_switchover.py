@@ -139,7 +139,7 @@ def clients(group: rg.Group, address: str, users: t.Collection[str]) -> int:
 
 
 def find_master(params: dict[str, t.Any]) -> tuple[str, list[rt.RedisView]]:
-    """Return the master's host and what every Redis says."""
+    """Return the master's host and what every Redis reports."""
     group = rg.Group(params)
     decision, unused, redises = rt.find_master(group.redis, group.sentinel, group.name, group.timeout, params["wait_seconds"])
     if decision.state != "found":
@@ -148,7 +148,7 @@ def find_master(params: dict[str, t.Any]) -> tuple[str, list[rt.RedisView]]:
 
 
 def move(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
-    """Check, hand over, wait for everybody to follow, and return the module's result."""
+    """Check, switch over, wait for everybody to follow, and return the module's result."""
     before, redises = find_master(params)
     wanted = choose(redises, before, params["to"], params["avoid"])
     metrics: dict[str, t.Any] = dict.fromkeys(("pause_seconds", "agreed_seconds"), 0.0)
@@ -157,7 +157,7 @@ def move(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     if not wanted:
         return result
     if len(redises) < 2:
-        raise switchover.SwitchoverError(f"{before} is the only broker, there is none to hand over to")
+        raise switchover.SwitchoverError(f"{before} is the only broker, there is none to switch over to")
     group = rg.Group(params, without=set(params["avoid"]) - {before})
     missing = rg.wait_for(group.missing, params["wait_seconds"])
     if missing:
@@ -169,12 +169,12 @@ def move(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     result["clients_before"] = clients(group, own, params["client_users"])
     moved = group.switch_over(own, params["pause_seconds"], "" if wanted == "*" else group.address(wanted))
     if moved is None:
-        raise switchover.SwitchoverError(f"{before} has no replica, there is none to hand over to")
+        raise switchover.SwitchoverError(f"{before} has no replica, there is none to switch over to")
     begin = time.monotonic() - moved.seconds
     result.update(master=group.host(moved.address), pause_seconds=moved.seconds)
     missing = rg.wait_for(group.missing, params["wait_seconds"])
     if missing:
-        raise switchover.SwitchoverError(f"handed over to {result['master']}, but not everything follows it yet: {missing}")
+        raise switchover.SwitchoverError(f"switched over to {result['master']}, but not everything follows it yet: {missing}")
     result["agreed_seconds"] = round(time.monotonic() - begin, 2)
 
     def behind() -> str:

@@ -10,18 +10,18 @@ module: redis_topology
 short_description: Find out which broker is the master before anything is written
 version_added: "1.0.0"
 description:
-  - Asks every Sentinel, and accepts an address that a majority of all of them names and whose Redis says that it is a master.
+  - Asks every Sentinel, and accepts an address that a majority of all of them names and whose Redis reports that it is a master.
   - Where no Sentinel knows the name, looks at the replication of the Redis servers themselves.
   - Where nothing runs at all, takes the master from the state files in O(state_files), or else the first of O(brokers.nodes).
   - Waits while a failover is in progress, and fails where two masters hold data. It never guesses and never changes anything.
-  - Meant to run once for all hosts, on any of them, with the result used by all.
+  - Run it once for all hosts, on any of them, and use the result for all.
 extends_documentation_fragment:
   - multinode.celery.attributes
   - multinode.celery.brokers.group
 options:
   state_files:
     description:
-      - What the state file of each host that could be read says about replication, by name of host.
+      - What the state file of each host that could be read states about replication, by name of host.
         C(address port) of the master of a replica, an empty string on a master, null where there is no file.
       - Without it, a group on which nothing runs is reported as RV(source=none) instead of being decided.
     type: dict
@@ -49,12 +49,12 @@ master:
   returned: always
   sample: {host: broker-1, address: 192.0.2.11, port: 6379}
 sentinels:
-  description: What each Sentinel said.
+  description: What each Sentinel reported.
   type: list
   elements: dict
   returned: always
 nodes:
-  description: What each Redis said.
+  description: What each Redis reported.
   type: list
   elements: dict
   returned: always

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_users
-short_description: Bring the ACL users of a running Redis or Sentinel to a file, and nothing else
+short_description: Apply the ACL users of a file to a running Redis or Sentinel, and nothing else
 version_added: "1.0.0"
 description:
   - Compares the users of a running server with the content of its ACL file and changes what differs with C(ACL SETUSER), which

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sentinel_config
-short_description: Bring a running Sentinel to its settings without restarting it
+short_description: Apply settings to a running Sentinel without restarting it
 version_added: "1.0.0"
 description:
-  - Compares what a Sentinel reports and what stands in its own state file with the wanted settings, and changes what differs
+  - Compares what a Sentinel reports and what is in its own state file with the wanted settings, and changes what differs
     with C(SENTINEL SET), C(SENTINEL CONFIG SET) and C(ACL SETUSER). The Sentinel writes its state file itself.
   - Starts to watch the master where the Sentinel does not know its name; never moves or renames a master that it knows.
 extends_documentation_fragment:

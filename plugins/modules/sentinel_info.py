@@ -11,7 +11,7 @@ short_description: Report the state of Sentinel and of the replication it watche
 version_added: "1.0.0"
 description:
   - Reports who is master by majority of the Sentinels, whether they could fail over, which other Sentinels and replicas
-    they know, and what each Redis says about itself.
+    they know, and what each Redis reports about itself.
   - With O(healthy=true) it waits for a state in which a failover would work, and fails with what is missing.
     Servers that cannot be reached are reported, and tolerated as long as a majority is left.
 extends_documentation_fragment:
@@ -55,12 +55,12 @@ unreachable_nodes:
   elements: str
   returned: always
 sentinels:
-  description: What each Sentinel said.
+  description: What each Sentinel reported.
   type: list
   elements: dict
   returned: always
 nodes:
-  description: What each Redis said. The C(offset) is in bytes of the replication stream.
+  description: What each Redis reported. The C(offset) is in bytes of the replication stream.
   type: list
   elements: dict
   returned: always

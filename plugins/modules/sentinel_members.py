@@ -83,7 +83,7 @@ def members(group: rg.Group) -> set[str]:
     return addresses | {f"{node['address']}:{group.sentinel.port}" for node in group.sentinel.nodes}
 
 
-def bring_in_line(group: rg.Group, node: dict[str, str], quorum: int, wait: float, check_mode: bool) -> tuple[list[str], bool]:
+def update_sentinel(group: rg.Group, node: dict[str, str], quorum: int, wait: float, check_mode: bool) -> tuple[list[str], bool]:
     """Have one Sentinel forget unlisted hosts and take the quorum; return the unlisted hosts and whether the quorum was set."""
     with group.sentinel.open(node["address"], group.timeout) as client:
         unlisted = sorted(known(client, group.name) - members(group))
@@ -121,7 +121,7 @@ def main() -> None:
         if missing:
             raise MembersError(f"those that stay are not in step: {missing}")
         for node in group.sentinel.nodes:
-            unlisted, differs = bring_in_line(group, node, quorum, params["wait_seconds"], module.check_mode)
+            unlisted, differs = update_sentinel(group, node, quorum, params["wait_seconds"], module.check_mode)
             if unlisted:
                 forgotten[node["host"]] = unlisted
             if differs:

@@ -11,7 +11,7 @@ short_description: Take one step from one CA to the next
 version_added: "1.0.0"
 description:
   - Changes the CA directory of M(multinode.celery.tls_certificate) on the controller; contacts no host.
-  - The hosts must be brought to each step before the next one is taken.
+  - The hosts must have reached each step before the next one is taken.
 extends_documentation_fragment:
   - multinode.celery.attributes
 options:

@@ -278,7 +278,7 @@ class Host:
 
 
 def main() -> None:
-    """Look at the files of a host and bring them to the wanted state."""
+    """Compare the files of a host and write those that differ."""
     module = AnsibleModule(
         argument_spec={
             "ca_path": {"type": "path", "required": True},

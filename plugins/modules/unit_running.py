@@ -38,7 +38,7 @@ options:
     default: []
   hold_path:
     description:
-      - File that says that the service has to stay as it is, such as the marker of a drained host.
+      - File that marks that the service has to stay as it is, such as the marker of a drained host.
       - While it exists the service is enabled, but neither started nor restarted.
     type: path
 author:
@@ -104,7 +104,7 @@ class Unit:
         self.name = module.params["name"]
 
     def systemctl(self, *arguments: str) -> str:
-        """Run systemctl and fail with what it says."""
+        """Run systemctl and fail with its output."""
         code, out, err = self.module.run_command(["systemctl", *arguments])
         if code:
             self.module.fail_json(msg=f"systemctl {' '.join(arguments)} failed: {err.strip() or out.strip()}")
@@ -134,7 +134,7 @@ class Unit:
 
 
 def main() -> None:
-    """Bring the service to its wanted state."""
+    """Start or restart the service where it is due."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},

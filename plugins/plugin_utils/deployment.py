@@ -19,7 +19,7 @@ INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 SET_FACT = "ansible.builtin.set_fact"
 OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}
 FACTS = "ansible_facts"
-#: Stand for the facts of a host that has not told them; paths of files do not depend on them.
+#: Replace the facts of a host that has not reported them; paths of files do not depend on them.
 NO_FACTS = {"processor_nproc": 1, "memtotal_mb": 1024, "distribution": "Debian", "distribution_major_version": "12"}
 # Names that every template knows without a variable.
 TEMPLATE_NAMES = frozenset(
@@ -287,7 +287,7 @@ def differences(wanted: c.Mapping[str, c.Mapping[str, t.Any]], found: c.Mapping[
     """Compare what the roles place with what a host has; paths that differ, with the way in which they do.
 
     :param wanted: entries, files with C(sha256) in place of what it is made from; None there leaves the content out.
-    :param found: what the host says about each path, None for a path that does not exist.
+    :param found: what the host reports about each path, None for a path that does not exist.
     """
     result: dict[str, str] = {}
     for path, entry in wanted.items():

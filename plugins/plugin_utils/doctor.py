@@ -42,7 +42,7 @@ class Finding:
 
 @dataclasses.dataclass
 class Host:
-    """What is expected of a host and what it told."""
+    """What is expected of a host and what it reported."""
 
     name: str
     status: str
@@ -124,7 +124,7 @@ def answer(reported: c.Mapping[str, t.Any], variable: str) -> dict[str, t.Any]:
 
 
 def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
-    """Return a host from the registered result of its collection; whatever is missing is told by the status."""
+    """Return a host from the registered result of its collection; whatever is missing is named by the status."""
     status = "unreachable" if collected.get("unreachable") else str(collected.get("status") or "failed")
     message = str(collected.get("message") or collected.get("msg") or "it gave no report")
     return Host(
@@ -137,7 +137,7 @@ def make_host(name: str, collected: c.Mapping[str, t.Any]) -> Host:
 def evaluate(
     cluster: Cluster, environments: c.Iterable[Environment], host_checks: c.Iterable[HostCheck], worker_checks: c.Iterable[WorkerCheck]
 ) -> list[Finding]:
-    """Return everything that the checks find, the worst first; a check that breaks is told and does not hide the others."""
+    """Return everything that the checks find, the worst first; a check that breaks is reported and does not hide the others."""
     found: list[Finding] = []
     for check, subject in (*itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)):
         try:

@@ -18,7 +18,7 @@ JOIN = "Restore the network between the brokers; Sentinel then makes the older m
 
 
 class Group(t.NamedTuple):
-    """The brokers that belong together, with what each server said; a host that did not answer is silent."""
+    """The brokers that belong together, with what each server reported; a host that did not answer is unreachable."""
 
     brokers: dict[str, t.Any]
     redises: list[rt.RedisView]
@@ -87,7 +87,7 @@ def masters(cluster: Cluster) -> t.Iterator[Finding]:
         address, votes = rt.winner(view.master for view in answers)
         if votes < rt.majority(len(group.sentinels)):
             message = f"Only {votes} of {len(group.sentinels)} Sentinels name a master, so no failover is possible"
-            yield Finding(ERROR, "quorum", tuple(view.host for view in group.sentinels), message, "Bring the brokers and Sentinels back that do not answer")
+            yield Finding(ERROR, "quorum", tuple(view.host for view in group.sentinels), message, "Start the brokers and Sentinels that do not answer")
         elif not any(f"{view.address}:{group.brokers['port']}" == address and view.role == "master" for view in acting):
             yield Finding(ERROR, "masters", (), f"The master {group.name(address)} that most Sentinels name does not act as one", WAIT)
         for view in group.sentinels:
@@ -104,7 +104,7 @@ def failover(cluster: Cluster) -> t.Iterator[Finding]:
             if not view.quorum_reached:
                 yield Finding(
                     ERROR, "quorum", (view.host,), f"A failover would fail by this Sentinel: {view.quorum_message}",
-                    "Bring the other Sentinels back, or restore the network between them",
+                    "Start the other Sentinels, or restore the network between them",
                 )  # fmt: skip
             down = sorted(set(view.flags) & {"s_down", "o_down", "failover_in_progress"})
             if down:

@@ -28,7 +28,7 @@ def reached(cluster: Cluster) -> t.Iterator[Finding]:
                 "Look for a hanging disk or service manager, and for a full disk or memory",
             )  # fmt: skip
         for section, message in host.report.get("errors", {}).items():
-            yield Finding(WARNING, "no_report", (host.name,), f"It could not be read what the host says on {section}: {message}", "Look at the host by hand")
+            yield Finding(WARNING, "no_report", (host.name,), f"It could not be read what the host reports on {section}: {message}", "Look at the host by hand")
 
 
 def inventory(cluster: Cluster) -> t.Iterator[Finding]:
@@ -37,7 +37,7 @@ def inventory(cluster: Cluster) -> t.Iterator[Finding]:
         for name, message in host.expected.get("problems", {}).items():
             yield Finding(
                 ERROR, "inventory", (host.name,), f"{name} cannot be read from the inventory: {message}",
-                "Correct the inventory; preflight says what to set and where",
+                "Correct the inventory; preflight names what to set and where",
             )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _service(host: Host, service: dict[str, t.Any]) -> t.Iterator[Finding]:
         )  # fmt: skip
     if service["wanted_nofile"] and not enough(process["nofile"], service["wanted_nofile"], host.report.get("ceiling", service["wanted_nofile"])):
         yield Finding(
-            ERROR, "nofile", (host.name,), f"{name} may open {process['nofile']} files, the inventory says {service['wanted_nofile']}",
+            ERROR, "nofile", (host.name,), f"{name} may open {process['nofile']} files, the inventory sets {service['wanted_nofile']}",
             f"Restart it: `systemctl restart {name}`; if that does not help, {SITE[0].lower()}{SITE[1:]}",
         )  # fmt: skip
     elif process["nofile"] > 0 and process["opened"] > 0.9 * process["nofile"]:
@@ -132,20 +132,20 @@ def kernel(cluster: Cluster) -> t.Iterator[Finding]:
         for name, wanted in host.expected.get("sysctl", {}).items():
             if live.get(name) and not same_value(live[name], wanted):
                 yield Finding(
-                    WARNING, "kernel", (host.name,), f"{name} is {live[name]}, the inventory says {wanted}",
+                    WARNING, "kernel", (host.name,), f"{name} is {live[name]}, the inventory sets {wanted}",
                     f"{SITE} with --tags limits, and look for who sets it in /etc/sysctl.d",
                 )  # fmt: skip
 
 
 def drift(cluster: Cluster) -> t.Iterator[Finding]:
-    """What is deployed and not as the inventory says."""
+    """What is deployed and differs from the inventory."""
     for host in cluster.answering():
         release, wanted = host.report.get("program", {}).get("release"), host.expected.get("release")
         differing = dict(host.differences)
         if wanted and release != wanted:
             differing = {path: way for path, way in differing.items() if not path.endswith("/current")}
             yield Finding(
-                WARNING, "release", (host.name,), f"Release {release or 'none'} is deployed, the inventory says {wanted}",
+                WARNING, "release", (host.name,), f"Release {release or 'none'} is deployed, the inventory sets {wanted}",
                 "Run ops/rolling_update.yml, or set celery_app_version to what should run",
             )  # fmt: skip
         if differing:
@@ -156,7 +156,7 @@ def drift(cluster: Cluster) -> t.Iterator[Finding]:
             )  # fmt: skip
         if host.not_compared:
             shown = shortened([f"{name}: {why}" for name, why in sorted(host.not_compared.items())])
-            yield Finding(INFO, "drift", (host.name,), f"Not compared with the inventory: {shown}", "Correct the inventory if it says too little")
+            yield Finding(INFO, "drift", (host.name,), f"Not compared with the inventory: {shown}", "Correct the inventory if it sets too little")
         services = {node["service"] for node in host.expected.get("nodes", [])}
         extra = [name for name in host.report.get("program", {}).get("nodes", []) if name not in services]
         if extra and host.has("celery_worker"):
@@ -183,7 +183,7 @@ def firewall(cluster: Cluster) -> t.Iterator[Finding]:
 
 
 def environments(cluster: Cluster) -> t.Iterator[Finding]:
-    """Programs that are configured for another vhost, prefix or user than the inventory says."""
+    """Programs that are configured for another vhost, prefix or user than the inventory sets."""
     names = {"vhost": "vhost", "key_prefix": "key prefix", "user": "Redis user"}
     for host in cluster.having("celery_app"):
         found, wanted = host.report.get("program", {}).get("configured", {}), host.expected.get("environment", {})
@@ -191,7 +191,7 @@ def environments(cluster: Cluster) -> t.Iterator[Finding]:
             # Without a wanted value the inventory itself is what is wrong.
             if key in found and wanted.get(key) and str(found[key]) != str(wanted[key]):
                 yield Finding(
-                    ERROR, "environment", (host.name,), f"The programs of the host use the {label} {found[key]}, the inventory says {wanted[key]}",
+                    ERROR, "environment", (host.name,), f"The programs of the host use the {label} {found[key]}, the inventory sets {wanted[key]}",
                     f"{SITE} with --limit {host.name} --tags celery_app, or correct cluster_environment",
                 )  # fmt: skip
 

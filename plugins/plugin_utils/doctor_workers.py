@@ -44,7 +44,7 @@ def queried(environment: Environment) -> t.Iterator[Finding]:
 
 
 def nodes(environment: Environment) -> t.Iterator[Finding]:
-    """Nodes that run and do not answer; what does not run at all is told as a service."""
+    """Nodes that run and do not answer; what does not run at all is reported as a service."""
     hosts = {host.name: host for host in environment.hosts}
     for name in environment.nodes.get("missing", []):
         where, node = expected_nodes(environment).get(name, ("", {}))
@@ -69,7 +69,7 @@ def consumers(environment: Environment) -> t.Iterator[Finding]:
             hosts = tuple(dict.fromkeys(places[name][0] for name in names))
             yield Finding(
                 ERROR, "queue", hosts, f"Nobody consumes the queue {queue}, {shortened(names)} should",
-                f"Bring these nodes back; one that answers starts again with `celery-{_app(environment)} control add_consumer {queue}`",
+                f"Restart these nodes; one that answers starts again with `celery-{_app(environment)} control add_consumer {queue}`",
             )  # fmt: skip
         elif idle:
             yield Finding(
@@ -102,7 +102,7 @@ def waiting(environment: Environment) -> t.Iterator[Finding]:
     unacked_seconds = unacked.get("unacked_seconds") or 0
     if unacked_seconds > limits["unacked_age_seconds_max"]:
         yield Finding(
-            WARNING, "unacked", (), f"{unacked['count']} messages are taken and not acknowledged, the oldest for {unacked_seconds:.0f} s",
+            WARNING, "unacked", (), f"{unacked['count']} messages are unacknowledged, the oldest for {unacked_seconds:.0f} s",
             "Look for hanging tasks with `celery-… inspect active`; messages of a dead worker return after celery_app_visibility_timeout_seconds",
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What preflight and the doctor do alike with what they find.
 
-A finding of preflight is about an input, one of the doctor about what a host told; both are dataclasses that name hosts.
+A finding of preflight is about an input, one of the doctor about what a host reported; both are dataclasses that name hosts.
 """
 
 from __future__ import annotations

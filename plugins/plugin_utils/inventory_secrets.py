@@ -13,7 +13,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles
 
 SECRET_NAME = re.compile(r"(?i)^vault_|password|passwd|passphrase|secret|token|api_?key|private_?key|credential")
-# Switches and lengths are called so too, and say nothing.
+# Switches and lengths are called so too, and hold no secret.
 NO_SECRET = re.compile(r"(?i)_(?:path|directory|file|length|logging|enabled|min|max|names|user|group)$")
 
 # Where a user puts values of his own, any of which may be secret.
@@ -37,7 +37,7 @@ def texts(value: t.Any) -> t.Iterator[str]:
 
 
 def by_name(value: t.Any) -> t.Iterator[str]:
-    """Yield the texts inside a value that stand under the name of a secret."""
+    """Yield the texts inside a value that are under the name of a secret."""
     if isinstance(value, c.Mapping):
         for name, entry in value.items():
             if SECRET_NAME.search(str(name)) and not NO_SECRET.search(str(name)):

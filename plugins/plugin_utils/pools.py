@@ -33,7 +33,7 @@ AUTO = "auto"
 GREENLETS = 100
 
 POOL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# It stands on command lines and in keys of Redis; a comma would end it.
+# It is on command lines and in keys of Redis; a comma would end it.
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 POOL_NAME_RULE = "a pool's name takes small letters, digits, '-' and '_'"
@@ -48,14 +48,14 @@ class PoolError(ValueError):
 
 
 class Unsound(ValueError):
-    """A value that a key cannot have; the message says what it takes."""
+    """A value that a key cannot have; the message names what it takes."""
 
 
 def whole(minimum: int) -> t.Callable[[t.Any], int]:
     """Return a reader of whole numbers."""
 
     def read(value: t.Any) -> int:
-        # Jinja may hand over "4" where the inventory says 4 through a template.
+        # Jinja may pass "4" where the inventory sets 4 through a template.
         text = str(value)
         if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < minimum:
             raise Unsound(f"set a whole number of at least {minimum}")
@@ -188,7 +188,7 @@ _NOT_OF_NODES = ("name", "instances")
 
 @dataclasses.dataclass
 class _Layer:
-    """What one input says about a pool, without nulls; keys with unsound values are left out and named."""
+    """What one input sets for a pool, without nulls; keys with unsound values are left out and named."""
 
     values: dict[str, t.Any]
     unsound: set[str]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every check of preflight works with: hosts, findings, and how findings are told."""
+"""What every check of preflight works with: hosts, findings, and how findings are reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HIDDEN = "(hidden)"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: where it stands, what it says, and what to say instead."""
+    """One thing that is wrong: where it is, its value, and what to set instead."""
 
     check: str
     variable: str

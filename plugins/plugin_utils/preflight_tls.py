@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of certificates that the user brings."""
+"""Checks of certificates that the user provides."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_custom_certificates(inventory: Inventory) -> t.Iterator[Finding]:
             "custom_certificate", "tls_custom_ca", "", trustless, f"{own[0].name} has a certificate of your own, which nobody trusts here",
             "Set it for all hosts, in group_vars/all/tls.yml",
         )  # fmt: skip
-    # Without the package the role says so.
+    # Without the package the role reports it.
     for host in own if not CRYPTOGRAPHY_ERROR else ():
         for fault in faults(host):
             yield Finding(

@@ -40,7 +40,7 @@ def pools_of(host: Host) -> list[dict[str, t.Any]]:
 
 
 def queues_of(values: t.Any) -> list[str]:
-    """Names of queues, which may stand alone or in dictionaries."""
+    """Names of queues, which may be alone or in dictionaries."""
     if not isinstance(values, (list, tuple)):
         return []
     return [str(entry.get("name")) if isinstance(entry, dict) else str(entry) for entry in values]
@@ -89,7 +89,7 @@ def check_queues(inventory: Inventory) -> t.Iterator[Finding]:
 
 
 def check_routes(inventory: Inventory) -> t.Iterator[Finding]:
-    """What the application is told to send to is one of its queues, and can be named on a command line."""
+    """What the application is configured to send to is one of its queues, and can be named on a command line."""
     for host in inventory.having("celery_app"):
         queues = queues_of(host.get("celery_app_queues"))
         targets = {"celery_app_default_queue": host.get("celery_app_default_queue")}
@@ -151,7 +151,7 @@ def check_greenlets(inventory: Inventory) -> t.Iterator[Finding]:
         requirements = [
             str(entry) for name in ("celery_app_requirements", "celery_app_extra_requirements") for entry in host.items(name)
         ]
-        # What a requirements file or an address brings cannot be seen from here.
+        # What a requirements file or an address installs cannot be seen from here.
         if not requirements or any(entry.lstrip().startswith("-") for entry in requirements):
             continue
         words = {word.lower() for entry in requirements for word in re.findall(r"[A-Za-z0-9_.-]+", re.split(r"[<>=!~;@ ]", entry)[0])}
@@ -201,7 +201,7 @@ def _supply(path: str, wanted: tuple[str, ...], folder: str) -> tuple[tuple[str,
 
 
 def _limits(host: Host) -> t.Iterator[tuple[str, int | None, int | None]]:
-    """Where a time limit stands, the hard and the soft limit."""
+    """Where a time limit is set, the hard and the soft limit."""
     hard, soft = host.number("celery_app_task_time_limit_seconds"), host.number("celery_app_task_soft_time_limit_seconds")
     yield "celery_app_task_time_limit_seconds", hard, soft
     if "celery_worker" in host.roles:

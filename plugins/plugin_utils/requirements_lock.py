@@ -27,13 +27,13 @@ except ImportError:
 
 HASH = re.compile(r"--hash[= ]\s*(\S+)")
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
-# What tells pip where to look; everything else would bring packages that the file itself does not pin.
+# What tells pip where to look; everything else would add packages that the file itself does not pin.
 PLACES = ("--index-url", "-i", "--extra-index-url", "--find-links", "-f", "--trusted-host", "--only-binary", "--no-binary", "--prefer-binary")
 MAKING = "make the lock with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
 
 
 class LockError(ValueError):
-    """A lock that cannot be installed from; the text says what to do."""
+    """A lock that cannot be installed from; the text states what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def parse(text: str, path: str) -> Lock:
     for line in lines_of(text):
         if line.startswith("-"):
             if not line.startswith(PLACES):
-                problems.append(f"{line.split()[0]!r} brings what the lock itself does not pin")
+                problems.append(f"{line.split()[0]!r} adds what the lock itself does not pin")
             continue
         try:
             pins.append(pin_of(line))
@@ -196,5 +196,5 @@ def build_requirements(archive: str) -> list[str]:
         text = _description(archive)
         return list(tomllib.loads(text).get("build-system", {}).get("requires", ["setuptools"])) if text else []
     except (OSError, tarfile.TarError, zipfile.BadZipFile, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        # The host says what is wrong with it when it unpacks or builds it.
+        # The host reports what is wrong with it when it unpacks or builds it.
         return []

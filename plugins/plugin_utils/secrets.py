@@ -35,7 +35,7 @@ class RotationError(Exception):
 
 
 def new_password(length: int) -> str:
-    """Letters and digits only: they stand in ACL files, URLs and environment files as they are."""
+    """Letters and digits only: they go into ACL files, URLs and environment files as they are."""
     return "".join(secrets.choice(LETTERS) for _place in range(length))
 
 
@@ -51,7 +51,7 @@ def wanted_in(value: t.Any) -> set[str]:
 
 
 def added(text: str, passwords: t.Mapping[str, str]) -> str:
-    """The text with more passwords at its end; what stands in it is kept to the letter."""
+    """The text with more passwords at its end; what is in it is kept to the letter."""
     text = text or HEAD
     if not text.endswith("\n"):
         text += "\n"
@@ -59,7 +59,7 @@ def added(text: str, passwords: t.Mapping[str, str]) -> str:
 
 
 def replaced(text: str, values: t.Mapping[str, str]) -> str:
-    """The text with other values for some variables, each on a line of its own; whatever else stands in it is kept to the letter.
+    """The text with other values for some variables, each on a line of its own; whatever else is in it is kept to the letter.
 
     :raises RotationError: when a value is written in a way that cannot be replaced safely.
     """
@@ -94,7 +94,7 @@ class Rotation:
 
 
 def chosen_passwords(present: t.Mapping[str, t.Any], names: t.Sequence[str]) -> list[str]:
-    """The variables that are meant; C(all) stands for every password of the file.
+    """The variables that are named; C(all) stands for every password of the file.
 
     :raises RotationError: when the file does not hold one of them.
     """

@@ -31,7 +31,7 @@ GAIN = datetime.timedelta(days=1)
 
 
 class TlsError(AnsibleError):
-    """What is wrong with a certificate or a key, told to the user."""
+    """What is wrong with a certificate or a key, as the user sees it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ def general_name(name: str) -> x509.GeneralName:
     try:
         return x509.DNSName(name)
     except ValueError as exc:
-        raise TlsError(f"{name!r} cannot stand in a certificate ({exc}): set tls_names to names and addresses of the host") from exc
+        raise TlsError(f"{name!r} cannot be in a certificate ({exc}): set tls_names to names and addresses of the host") from exc
 
 
 def last_moment(ca: x509.Certificate, days: int, now: datetime.datetime) -> datetime.datetime:
@@ -234,7 +234,7 @@ def reason_due(
 
 
 class TlsFault(t.NamedTuple):
-    """What is wrong with what the user brings: a variable, what it does or is, and what to do."""
+    """What is wrong with what the user provides: a variable, what it does or is, and what to do."""
 
     variable: str
     problem: str
@@ -242,7 +242,7 @@ class TlsFault(t.NamedTuple):
 
 
 def check_custom(certificate: str, key: str, bundle: str, names: c.Sequence[str], now: datetime.datetime | None = None) -> list[TlsFault]:
-    """Look at a certificate that the user brings, its key and the CAs to be trusted. Raises TlsError for a text that is none of these."""
+    """Look at a certificate that the user provides, its key and the CAs to be trusted. Raises TlsError for a text that is none of these."""
     now = now or now_utc()
     chain = load_certificates(certificate, "tls_custom_certificate")
     leaf = chain[0]

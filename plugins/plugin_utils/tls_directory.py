@@ -48,7 +48,7 @@ class CaDirectory:
             return False
         if (self.path / "ca.key").exists() or self.old() or (self.path / "next.pem").exists():
             raise TlsError(
-                f"{self.path} holds a part of a CA but no ca.pem: bring the directory back from its backup, "
+                f"{self.path} holds a part of a CA but no ca.pem: restore the directory from its backup, "
                 "or remove it where no host has a certificate yet"
             )
         self._write("ca", new_ca(self.name, self.days, self.passphrase))
@@ -57,7 +57,7 @@ class CaDirectory:
     def signing(self) -> CertificateAuthority:
         """The authority that signs."""
         if not (self.path / "ca.key").is_file():
-            raise TlsError(f"{self.path}/ca.key is missing: bring it back from its backup, or rotate to a new CA")
+            raise TlsError(f"{self.path}/ca.key is missing: restore it from its backup, or rotate to a new CA")
         return CertificateAuthority(self._read("ca.pem"), self._read("ca.key"), self.passphrase)
 
     def old(self) -> list[pathlib.Path]:

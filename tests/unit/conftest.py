@@ -12,5 +12,5 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def pytest_configure() -> None:
-    """Put the tree on the path in which the checkout stands as multinode.celery."""
+    """Put the tree on the path in which the checkout is as multinode.celery."""
     sys.path.insert(0, str(CHECKOUT / ".collections"))

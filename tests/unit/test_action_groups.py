@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Groups for module_defaults hold the modules that say so, and these take the options that the group is for."""
+"""Groups for module_defaults hold the modules that name them, and these take the options that the group is for."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ PLAY = """
 """
 
 
-def run(program, *words):
+def run(program, *arguments):
     """Run a program of Ansible in this checkout and return how it ended."""
     environment = {**os.environ, "ANSIBLE_CONFIG": f"{CHECKOUT}/ansible.cfg"}
-    command = [str(Path(sys.executable).with_name(program)), *map(str, words)]
+    command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -52,7 +52,7 @@ def _groups():
     return yaml.safe_load((CHECKOUT / "meta/runtime.yml").read_text())["action_groups"]
 
 
-def test_the_members_of_a_group_are_those_that_say_so(docs, groups):
+def test_the_members_of_a_group_are_those_that_name_it(docs, groups):
     assert set(groups) == set(OPTIONS)
     for group, members in groups.items():
         message = [name for name, doc in docs.items() if NAMESPACE + group in doc["attributes"].get("action_group", {}).get("membership", [])]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decisions have one form and stand in their index, and measurements have one home."""
+"""Decisions have one form and are in their index, and measurements have one home."""
 
 from __future__ import annotations
 

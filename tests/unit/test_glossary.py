@@ -21,13 +21,26 @@ INTERNAL = (
     "doctor_judgement", "former_release", "stand_ins", "HandoverError", "hand_over", "handover_seconds", "handed_over_to", "_redis_handover",
     "_bill_of_materials", "multinode_pulse", "multinode_taken", "pulse_directory", "redis_processes", "redis_sentinel_processes",
     "celery_worker_processes", "pool_processes", "redis_update_silent", "own_certificate", "own_key", "own_ca", "new_authority", "get_pip_stand_in",
-    "front_proxy", "monitoring_front", "sender_gap_seconds", "held_seconds",
+    "front_proxy", "monitoring_front", "sender_gap_seconds", "held_seconds", "bring_in_line", "acl_words", "hand_back", "control_machine_let_in",
+    "brokers_that_let_it_in", "as_sender",
 )
 # Parts of names: no name is made of one of them.
 PARTS = {
     "admission", "admit", "admitted", "asker", "bill", "dialled", "door", "doors", "figures", "forever", "foretells", "former", "front", "handover",
     "handovers", "intrusion", "intrusions", "judge", "judged", "judgement", "knock", "meant", "mesh", "pulse", "pulses", "said", "silent", "stranger",
     "strangers", "told", "unserved", "verbs",
+}
+# Words that no sentence needs: those of Celery, Redis, Prometheus, systemd and Ansible do, such as report, allow, restore, metrics.
+PROSE = re.compile(
+    r"\b(?:told|untold|say|says|said|for\s*ever|former|formerly|strangers?|doors?|fronts?|mesh|pulses?|figures|meant|silent|silently"
+    r"|judges?|judged|judging|judge?ments?|dials?|dialled|dialling|foretells?|foretold|intrusions?|knocks?|knocked|bring|brings|bringing|brought"
+    r"|hand-?overs?|hand(?:s|ed|ing)?[\s-]+over|stand-ins?|stand(?:s|ing)?\s+in\s+for|let(?:s|ting)?\s+(?:\w+\s+){0,2}in)\b",
+    re.IGNORECASE,
+)
+# File and what it has of them: why it may.
+ALLOWED_PROSE = {
+    ("tests/unit/plugins/filter/test_service_command.py", "say"): "a word of a command line",
+    ("plugins/plugin_utils/preflight_monitoring.py", "let it end in"): "the end of a path",
 }
 # File: why it may have them.
 ALLOWED_FILES = {
@@ -77,6 +90,13 @@ def given_up(name: str, text: str) -> list[str]:
     return sorted(f"{name}: {word}" for word in found)
 
 
+def prose(name: str, text: str) -> list[tuple[str, str]]:
+    """Return the words of a file that no sentence needs, with its path; an excerpt may span two lines."""
+    if name in ALLOWED_FILES:
+        return []
+    return sorted({(name, " ".join(found.lower().split())) for found in PROSE.findall(OBSOLETE.sub("", text))})
+
+
 def test_no_given_up_name_is_left() -> None:
     scanned = texts()
     assert len(scanned) > 600
@@ -96,6 +116,33 @@ def test_no_given_up_name_is_left() -> None:
 )
 def test_a_planted_name_is_found(name: str, text: str) -> None:
     assert given_up(name, text)
+
+
+def test_sentences_use_the_words_of_the_field() -> None:
+    found = [where for name, text in texts().items() for where in prose(name, text)]
+    assert sorted(set(found) - set(ALLOWED_PROSE)) == [], "write what it reports, sets, restores or allows instead"
+    assert sorted(set(ALLOWED_PROSE) - set(found)) == [], "exceptions that nothing needs"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("A host that was told to stop.", "told"), ("# Its log says why.", "says"), ("Kept for\n  ever.", "for ever"),
+        ("Strangers get a reset.", "strangers"), ("forever", "forever"),
+        ("who is let in", "let in"), ("It lets the hosts in.", "lets the hosts in"), ("Dialled again", "dialled"), ("a stand-in", "stand-in"),
+        ("it can stand in for it", "stand in for"), ("The master is handed\nover.", "handed over"), ("an order of hand-overs", "hand-overs"),
+        ("Brings the table back", "brings"), ("the mesh", "mesh"), ("its figures", "figures"), ("what it judged", "judged"), ("a silent node", "silent"),
+    ],
+)  # fmt: skip
+def test_a_planted_word_is_found(text: str, word: str) -> None:
+    assert prose("docs/x.md", text) == [("docs/x.md", word)]
+
+
+def test_what_only_looks_like_such_a_word_is_left_alone() -> None:
+    for text in ("Passwords are in files", "essays", "multinode_pulse", "A figure: 3", "the pool lets tasks finish", "`doorbell`", "outlet in use"):
+        assert prose("docs/x.md", text) == []
+    assert prose("roles/x/vars/main.yml", "__x_obsolete_paths:\n  - /etc/monitoring/front\nother: 1\n") == []
+    assert prose("docs/renames.yml", "door") == []
 
 
 def test_prose_and_what_roles_remove_are_left_alone() -> None:

@@ -102,7 +102,7 @@ def test_no_finding_is_silenced() -> None:
     texts = {}
     for name in names:
         path = CHECKOUT / name
-        # Changelogs and locks are written by tools, and the word stands in pages as a word.
+        # Changelogs and locks are written by tools, and pages use the word as a word.
         if path.is_file() and path.suffix not in (".md", ".txt", ".lock") and b"\0" not in (data := path.read_bytes()):
             texts[name] = data.decode("utf-8", "replace")
     assert len(texts) > 400

@@ -35,7 +35,7 @@ def obsolete() -> dict[str, list[str]]:
 
 def test_every_previous_path_and_unit_is_removed_or_taken_over() -> None:
     known = {path for paths in obsolete().values() for path in paths}
-    # A folder whose files are taken over one by one.
+    # A folder whose files are moved one by one.
     known |= {str(pathlib.PurePosixPath(path).parent) for path in known if "<node>" in path}
     assert sorted({*RENAMES["paths"], *RENAMES["units"]} - known) == []
 

@@ -302,7 +302,7 @@ def main() -> int:
             progress(f"== {part}")
             try:
                 PARTS[part](lab, results)
-            except Exception as error:  # one part that fails must not cost the figures of the others
+            except Exception as error:  # one part that fails must not cost the results of the others
                 results["problems"][part] = str(error)[-1500:]
                 progress(f"{part}: {error}")
                 lab.heal()

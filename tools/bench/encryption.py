@@ -28,7 +28,7 @@ def compare(with_tls: dict[str, float], plain: dict[str, float]) -> dict[str, An
 
 
 def table(result: dict[str, Any]) -> str:
-    """The figures as a table."""
+    """The results as a table."""
     rows = [
         [title, result["tls"][name], result["plain"][name], result[f"{name}_ratio"]]
         for name, title in zip(METRICS, ("no-op tasks/s through one worker process", "published/s"))

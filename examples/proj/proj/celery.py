@@ -1,6 +1,6 @@
 """The application: its tasks, their queues and their schedule.
 
-Where the broker is and how programs behave when it fails over is not said here. Celery finds it in the module that
+Where the broker is and how programs behave when it fails over is not configured here. Celery finds it in the module that
 CELERY_CONFIG_MODULE names, which the deployment writes.
 """
 

@@ -1,4 +1,4 @@
-"""Tasks of each kind. What they return says where they ran."""
+"""Tasks of each kind. What they return shows where they ran."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ def noop():
 
 @shared_task
 def sleep(seconds):
-    """Hold a place in the pool for a while."""
+    """Occupy a slot of the pool for a while."""
     time.sleep(seconds)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def control_machine_let_in(lab):
+def control_machine_allowed(lab):
     """Open the brokers to the control machine, which the firewall otherwise refuses, while the tests of a module run."""
     brokers = lab.group("brokers")
     outside = lab.address(brokers[0]).rpartition(".")[0] + ".1"

@@ -71,7 +71,7 @@ def test_no_secret_outside_of_the_environment_file(host):
     secrets = re.findall(r"_PASSWORD=(\S+)", host.check_output(f"sudo cat {CONFIG}/env"))
     assert len(secrets) == 2
     places = f"{CONFIG}/*.py /usr/local/bin/celery-proj /etc/systemd/system /etc/logrotate.d /var/log/celery"
-    # Given on a command line, the secrets would stand in the journal, where sudo writes what it runs.
+    # Given on a command line, the secrets would be in the journal, where sudo writes what it runs.
     search = f"sed -n \"s/'//g; s/^[A-Z_]*_PASSWORD=//p\" {CONFIG}/env | grep -rFq -f - "
     assert host.run(f"sudo sh -c {shlex.quote(search + places)}").rc == 1
     assert host.run(f"sudo sh -c {shlex.quote(search + CONFIG)}").rc == 0
@@ -102,7 +102,7 @@ def test_exactly_one_scheduler_is_active(host):
 
 def test_the_scheduler_is_sandboxed(host):
     workers.only_on(host, "scheduler-1")
-    # The exit code says whether the exposure is above the threshold, in tenths.
+    # The exit code tells whether the exposure is above the threshold, in tenths.
     host.check_output("systemd-analyze security --threshold=30 --no-pager celery-beat.service")
 
 

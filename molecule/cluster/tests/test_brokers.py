@@ -1,4 +1,4 @@
-"""One master that all Sentinels agree on, users that see only their own, and units that are what their files say."""
+"""One master that all Sentinels agree on, users that see only their own, and units that run as in their files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 testinfra_hosts = ["ansible://brokers"]
-pytestmark = pytest.mark.usefixtures("control_machine_let_in")
+pytestmark = pytest.mark.usefixtures("control_machine_allowed")
 UNITS = ["redis-broker.service", "redis-broker-sentinel.service"]
 CONFIG = "/etc/redis-broker"
 STATE = "/var/lib/redis-broker"
@@ -42,20 +42,20 @@ def addresses(inventory):
 
 SENTINEL_PORT = 26379
 # Filled from the lab before the first test: with TLS, the port and the files of one of its hosts.
-DIAL: dict = {}
+CONNECTION: dict = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def dial(lab, tmp_path_factory):
+def connection(lab, tmp_path_factory):
     """Have the control machine prove itself as one of the hosts, where the brokers want that."""
-    DIAL.clear()
-    DIAL.update(port=6379)
+    CONNECTION.clear()
+    CONNECTION.update(port=6379)
     if lab.tls:
         directory = tmp_path_factory.mktemp("tls")
         for name in ("ca.pem", "host.pem", "host.key"):
             (directory / name).write_text(lab.run(lab.group("brokers")[0], f"cat /etc/multinode-tls/{name}"))
-        DIAL.update(port=6380, ssl=True, ssl_ca_certs=str(directory / "ca.pem"), ssl_check_hostname=True)
-        DIAL.update(ssl_certfile=str(directory / "host.pem"), ssl_keyfile=str(directory / "host.key"))
+        CONNECTION.update(port=6380, ssl=True, ssl_ca_certs=str(directory / "ca.pem"), ssl_check_hostname=True)
+        CONNECTION.update(ssl_certfile=str(directory / "host.pem"), ssl_keyfile=str(directory / "host.key"))
     yield
 
 
@@ -63,7 +63,7 @@ def connect(address, user=None, password=None, port=None, database=0, **changes)
     """Connect once, without any retry that would hide an answer."""
     return redis.Redis(
         host=address,
-        **{**DIAL, **({"port": port} if port else {}), **changes},
+        **{**CONNECTION, **({"port": port} if port else {}), **changes},
         db=database,
         username=user,
         password=password,
@@ -114,14 +114,14 @@ def unlisted(master, environment):
 
 
 def test_one_master_and_the_others_follow_it(servers, sentinels, addresses):
-    """Said by every Redis and by every Sentinel."""
+    """Every Redis and every Sentinel names the same."""
     roles = {name: server.role() for name, server in servers.items()}
     masters = [name for name, role in roles.items() if role[0] == "master"]
     assert len(masters) == 1
     own = addresses[masters[0]]
     assert len(roles[masters[0]][2]) == len(addresses) - 1
-    assert {(role[1], role[2], role[3]) for role in roles.values() if role[0] != "master"} == {(own, DIAL["port"], "connected")}
-    assert {sentinel.sentinel_get_master_addr_by_name("celery") for sentinel in sentinels.values()} == {(own, DIAL["port"])}
+    assert {(role[1], role[2], role[3]) for role in roles.values() if role[0] != "master"} == {(own, CONNECTION["port"], "connected")}
+    assert {sentinel.sentinel_get_master_addr_by_name("celery") for sentinel in sentinels.values()} == {(own, CONNECTION["port"])}
 
 
 def test_every_sentinel_could_fail_over(sentinels):
@@ -137,7 +137,7 @@ def test_every_sentinel_could_fail_over(sentinels):
 def test_an_unauthenticated_client_gets_nothing(addresses):
     """Not even an answer to a ping, from Redis or Sentinel."""
     for address in addresses.values():
-        for port in (DIAL["port"], SENTINEL_PORT):
+        for port in (CONNECTION["port"], SENTINEL_PORT):
             for command in ("PING", "INFO", "CONFIG GET *", "PUBLISH x y"):
                 with pytest.raises(redis.RedisError, match="(?i)authenticat"):
                     connect(address, port=port).execute_command(*command.split())
@@ -147,7 +147,7 @@ def test_who_has_no_certificate_does_not_reach_the_password(addresses, lab):
     """Neither without TLS, nor with TLS and no certificate; whoever has one is asked for the password."""
     assert lab.tls, "the inventory of this scenario is one with TLS"
     for address in addresses.values():
-        for port in (DIAL["port"], SENTINEL_PORT):
+        for port in (CONNECTION["port"], SENTINEL_PORT):
             for client in (stripped(address, port), connect(address, port=port, ssl_certfile=None, ssl_keyfile=None)):
                 with pytest.raises(redis.ConnectionError) as refused:
                     client.ping()
@@ -257,7 +257,7 @@ def test_a_master_without_replicas_takes_no_task(host, servers, addresses):
 
 
 def test_open_files_of_the_running_processes(host):
-    """As many as the unit says, or as many as this machine can give at all."""
+    """As many as the unit sets, or as many as this machine can give at all."""
     with host.sudo():
         ceiling = int(host.check_output("awk '/Max open files/ {print $5}' /proc/1/limits"))
         for unit in UNITS:
@@ -266,7 +266,7 @@ def test_open_files_of_the_running_processes(host):
 
 
 def test_an_upgrade_cannot_restart_the_brokers(host):
-    """The packages are held, and the units that they bring cannot run."""
+    """The packages are held, and the units that they install cannot run."""
     assert {"redis-server", "redis-sentinel", "redis-tools"} <= set(host.check_output("apt-mark showhold").split())
     assert host.run("systemctl is-enabled redis-server redis-sentinel").stdout.split() == ["masked", "masked"]
     assert host.check_output("systemctl is-active " + " ".join(UNITS)).split() == ["active", "active"]
@@ -274,7 +274,7 @@ def test_an_upgrade_cannot_restart_the_brokers(host):
 
 
 def test_who_may_write_which_file(host):
-    """What is ours stays root's, and no secret stands where others read."""
+    """What is ours stays root's, and no secret is where others read."""
     with host.sudo():
         for name, mode in {"redis.conf": 0o640, "replication.conf": 0o640, "users.acl": 0o640, "sentinel.conf": 0o640, "sentinel-users.acl": 0o640}.items():
             file = host.file(f"{CONFIG}/{name}")

@@ -35,7 +35,7 @@ def _added_host():
         subprocess.run(["docker", "rm", "--force", "--volumes", f"cluster-{ADDED}"], check=True, capture_output=True)
         for path, text in files.items():
             path.write_text(text)
-        # The monitoring hosts no longer ask for it, and the brokers no longer let it in.
+        # The monitoring hosts no longer scrape it, and the brokers no longer allow it.
         changed = changes(playbook("site.yml", "--tags", "prometheus,firewall", added=False))
     assert {host for host, count in changed.items() if count} == BROKERS | MONITORS, changed
 
@@ -49,7 +49,7 @@ def docker(*argv):
     return subprocess.run(["docker", *argv], check=True, capture_output=True, text=True).stdout
 
 
-def brokers_that_let_it_in():
+def brokers_that_allow_it():
     """Brokers whose live rules name the added host."""
     address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"cluster-{ADDED}").strip()
     rules = {broker: docker("exec", f"cluster-{broker}", "nft", "list", "set", "inet", "multinode_celery", "brokers_ipv4") for broker in BROKERS}
@@ -57,9 +57,9 @@ def brokers_that_let_it_in():
 
 
 def test_a_host_that_is_deployed_alone_is_allowed_by_the_brokers():
-    assert brokers_that_let_it_in() == set()
+    assert brokers_that_allow_it() == set()
     assert changes(playbook("site.yml", "--limit", ADDED))[ADDED] > 0
-    assert brokers_that_let_it_in() == BROKERS
+    assert brokers_that_allow_it() == BROKERS
 
 
 def test_no_other_host_is_touched_but_those_that_monitor_it():

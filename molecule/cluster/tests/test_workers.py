@@ -22,7 +22,7 @@ def _nodes(host):
     return NODES[host.backend.get_hostname().partition("-")[0]]
 
 
-def test_each_node_runs_as_the_pools_say(host, nodes):
+def test_each_node_runs_as_its_pool_is_set(host, nodes):
     units = host.check_output("systemctl list-units --plain --no-legend 'celery-worker-*'").splitlines()
     assert sorted(unit.split()[0] for unit in units) == sorted(f"celery-worker-{node}.service" for node in nodes)
     cores = int(host.check_output("nproc"))

@@ -29,7 +29,7 @@ def assert_survived(result: dict) -> None:
     assert result["execution_gap_seconds"] <= RESUMES_WITHIN
     assert result["producer_gap_seconds"] <= RESUMES_WITHIN
     assert result["accepted"] > 500, "too little load to prove anything"
-    # One message in flight per worker node may vanish between being taken and being noted as unacknowledged.
+    # One message in flight per worker node may vanish between being delivered and being recorded as unacknowledged.
     assert result["lost"] <= len(result["consuming_nodes"]), result["lost_seconds_from_fault"]
     assert result["waiting"] == 0
     assert result["new_master"] != result["host"]
@@ -72,7 +72,7 @@ def test_the_playbook_changes_nothing_afterwards(lab, results):
 
 
 def test_killed_worker_host(lab, results):
-    """Tasks that a dead host held are executed by another one."""
+    """Unacknowledged tasks of a dead host are executed by another one."""
     result = results["worker"] = faults.worker_fault(lab)
     assert result["unacked_by_killed_host"] > 0
     assert result["redelivered"] == result["unacked_by_killed_host"]

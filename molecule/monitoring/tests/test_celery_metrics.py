@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the exporters say of workers, tasks and queues is what Redis and the workers say."""
+"""What the exporters report of workers, tasks and queues is what Redis and the workers report."""
 
 from __future__ import annotations
 
@@ -105,6 +105,6 @@ def test_nothing_listens_beyond_the_host_and_no_secret_is_shown(lab, monitor):
 
 
 def test_metrics_return_after_a_failover(lab, monitor):
-    """The figure is reported; the bound is wide because the machine may be busy."""
+    """The value is reported; the bound is wide because the machine may be busy."""
     result = metrics.failover(lab, "hung")
     assert result["metrics_after_election_seconds"] < 45

@@ -119,7 +119,7 @@ def test_a_cluster_that_works_raises_no_alert_about_its_work(lab: Lab, busy: Loa
             found += [f"{host}: {labels}" for some in watched.values() for labels in firing(some)]
         return found
 
-    # What an earlier test did to the cluster may still be told.
+    # What an earlier test did to the cluster may still be notified.
     assert wait_until(lambda: not critical(), 60, 3) is not None, critical()
     sent, ends = busy.accepted(), time.time() + QUIET_SECONDS
     while time.time() < ends:

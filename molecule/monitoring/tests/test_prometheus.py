@@ -25,7 +25,7 @@ BACKLOG = 20
 
 
 def opener(ca: str) -> urllib.request.OpenerDirector:
-    """Dial directly, and trust one CA."""
+    """Connect directly, and trust one CA."""
     context = ssl.create_default_context(cadata=ca)
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
@@ -45,7 +45,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *unused: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
         self.url = f"http://{address}:{self.server.server_address[1]}"
@@ -99,7 +99,7 @@ def monitors(lab: Lab) -> dict[str, Monitor]:
 
 @pytest.fixture(scope="module")
 def receiver(lab: Lab) -> c.Iterator[Receiver]:
-    """Alerts come quickly, and to this test; afterwards everything is as the inventory says."""
+    """Alerts come quickly, and to this test; afterwards everything is as the inventory sets."""
     gateway = lab.address(lab.group("monitoring")[0]).rpartition(".")[0] + ".1"
     receiver = Receiver(gateway)
     fast = {
@@ -205,10 +205,10 @@ def test_what_a_broker_refuses_is_reported(lab: Lab, monitors: dict[str, Monitor
     host = lab.group("brokers")[-1]
     attempts = {"RedisAuthFailures": ("not-the-password", "ping"), "RedisAclDenials": (lab.secret("vault_environment_password"), "config get dir")}
     for alert, (password, command) in attempts.items():
-        refused = lab.run(host, f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user prod {lab.dial(host)} {command} 2>&1", check=False)
+        refused = lab.run(host, f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user prod {lab.cli_options(host)} {command} 2>&1", check=False)
         assert "WRONGPASS" in refused or "NOPERM" in refused, refused
         for monitor in monitors.values():
-            # A person is told, and told where.
+            # A person is notified, with the host.
             fires = f'count(ALERTS{{alertname="{alert}", alertstate="firing", severity="warning", host="{host}"}})'
             assert wait_until(lambda monitor=monitor, fires=fires: monitor.value(fires) == 1, 60) is not None, alert
 
@@ -259,7 +259,7 @@ def test_one_monitoring_host_is_enough(lab: Lab, monitors: dict[str, Monitor], r
 
 def test_metrics_return_after_a_failover(lab: Lab, monitors: dict[str, Monitor]) -> None:
     if len(lab.group("brokers")) < 3:
-        pytest.skip("one broker has nobody to hand over to")
+        pytest.skip("one broker has no replica to switch over to")
     monitor = list(monitors.values())[0]
     old = lab.sentinel_master()
     lab.kill(old)

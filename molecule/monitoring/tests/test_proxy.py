@@ -1,6 +1,6 @@
 """Certificates, the proxy and Flower: what is open to whom, and what is found where.
 
-Everything is asked over the network of the lab, from a host outside the monitoring group where an unlisted host is meant. The
+Everything is asked over the network of the lab, from a host outside the monitoring group for an unlisted host. The
 certificates come from the CA that the deployment made.
 """
 
@@ -73,7 +73,7 @@ def _password(lab, monitors):
 
 @pytest.fixture(name="ask", scope="module")
 def _ask(lab, monitors, password):
-    """Ask the proxy of a host for a page, with the password unless told otherwise."""
+    """Ask the proxy of a host for a page, with the password by default."""
     context = ssl.create_default_context(cadata=lab.run(monitors[0], f"cat {FILES}/ca.pem"))
 
     def ask(host, path, method="GET", credential=f"monitoring:{password}", **headers):
@@ -90,7 +90,7 @@ def _ask(lab, monitors, password):
 
 
 def secrets_of(lab, host):
-    """Every secret of the inventory with its name, also as it would stand in a URL or a header."""
+    """Every secret of the inventory with its name, also as it would be in a URL or a header."""
     named = {str(value): name for name, value in lab.hostvars[host].items() if name.startswith("vault_")}
     assert len(named) >= 8
     quoted = {urllib.parse.quote(value, safe=""): name for value, name in named.items()}
@@ -99,7 +99,7 @@ def secrets_of(lab, host):
 
 
 def found_in(text, secrets):
-    """The names of the secrets that stand in a text; a failed test must not show one."""
+    """The names of the secrets that are in a text; a failed test must not show one."""
     return sorted({name for value, name in secrets.items() if value in text})
 
 

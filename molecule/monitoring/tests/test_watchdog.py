@@ -54,7 +54,7 @@ def heartbeat(lab, host, node):
 
 
 def nodes(lab, host):
-    """Names of the prefork nodes of a host by their number of places."""
+    """Names of the prefork nodes of a host by their number of slots."""
     units = lab.run(host, "systemctl list-units --plain --no-legend --state=running 'celery-worker-*'").splitlines()
     names = [unit.split(".service")[0].removeprefix("celery-worker-") for unit in units]
     return [(name, heartbeat(lab, host, name)["slots"]) for name in names if heartbeat(lab, host, name)["pool"] == "prefork"]
@@ -107,14 +107,14 @@ def test_its_files_hold_no_secret(lab, host):
 
 def test_hung_and_busy_workers(lab, host, short_watchdog):
     """One node is stopped while it runs a task; the other is full of tasks longer than the threshold, with one more waiting."""
-    (busy, places), (hung, _places) = sorted(nodes(lab, host), key=lambda node: -node[1])[0], sorted(nodes(lab, host), key=lambda node: node[1])[0]
+    (busy, slots), (hung, _slots) = sorted(nodes(lab, host), key=lambda node: -node[1])[0], sorted(nodes(lab, host), key=lambda node: node[1])[0]
     if busy == hung:
         busy, hung = nodes(lab, host)[0][0], nodes(lab, host)[1][0]
     previous = {name: heartbeat(lab, host, name)["pid"] for name in (busy, hung)}
     seconds = 2 * THRESHOLD + 6
-    working = send(lab, host, *[["proj.tasks.long", [seconds], f"{busy}@{host}.dq2"]] * places, ["proj.tasks.long", [1], f"{busy}@{host}.dq2"])
+    working = send(lab, host, *[["proj.tasks.long", [seconds], f"{busy}@{host}.dq2"]] * slots, ["proj.tasks.long", [1], f"{busy}@{host}.dq2"])
     stopped = send(lab, host, ["proj.tasks.long", [seconds], f"{hung}@{host}.dq2"])
-    wait_for(lambda: active(lab, host, hung) and active(lab, host, busy) == places, 40)
+    wait_for(lambda: active(lab, host, hung) and active(lab, host, busy) == slots, 40)
 
     lab.run(host, f"systemctl kill --kill-whom=main --signal=STOP celery-worker-{hung}.service")
     begin = time.monotonic()
@@ -123,7 +123,7 @@ def test_hung_and_busy_workers(lab, host, short_watchdog):
 
     (result,) = stopped.results()
     assert result["node"] == f"{hung}@{host}"
-    assert len(working.results()) == places + 1
+    assert len(working.results()) == slots + 1
     assert heartbeat(lab, host, busy)["pid"] == previous[busy]
     output = short_watchdog()
     assert f"{hung}@{host} hangs (stopped)" in output

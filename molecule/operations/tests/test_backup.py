@@ -1,4 +1,4 @@
-"""A backup brings back every waiting task on brokers that were emptied, and overwrites nothing by itself."""
+"""A backup restores every waiting task on brokers that were emptied, and overwrites nothing by itself."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Faults:
         self.lab.run(host, command)
 
     def edit(self, host: str, path: str, expression: str) -> None:
-        """Change a file; the remedy brings the very same file back, with its time."""
+        """Change a file; the remedy restores the very same file, with its time."""
         self.plant(host, f"cp -p {path} {path}.kept && sed -i '{expression}' {path}", f"test -e {path}.kept && mv {path}.kept {path}")
 
     def mend(self) -> None:
@@ -141,7 +141,7 @@ def test_faults_on_many_hosts_are_found_in_one_run(lab, doctor, faults):
     found(report, "environment", scheduler, "vhost 9")
     found(report, "firewall", io, "not loaded")
     found(report, "firewall", scheduler, "not those that were deployed")
-    # What follows from a fault is told as well: files that are not as the inventory says.
+    # What follows from a fault is reported as well: files that differ from the inventory.
     found(report, "drift", scheduler, CONFIG)
 
 

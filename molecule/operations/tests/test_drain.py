@@ -69,7 +69,7 @@ def test_running_tasks_go_back_to_the_queue_when_their_time_is_over(lab, host, s
 def test_a_node_that_hangs_is_ended_and_its_tasks_run_elsewhere(lab, host, results):
     # Its tasks hang with it, so they need not be long.
     result = results["drain_hung"] = drains.drain(lab, host, 10, hang="video", celery_worker_answer_timeout_seconds=4)
-    # Redis may have given it one more message in the second after it was suspended, as the README says.
+    # Redis may have given it one more message in the second after it was suspended, see the README.
     assert_nothing_lost(result, on_the_way=1)
     assert result["nodes"]["video"]["outcome"] == "killed", result
     assert result["nodes"]["video"]["given_back"] > 0
@@ -92,7 +92,7 @@ def test_a_drained_host_stays_empty_over_a_deployment_and_a_reboot(lab, host):
 
 def test_the_master_leaves_a_broker_that_is_drained(lab):
     if len(lab.group("brokers")) == 1:
-        pytest.skip("a single broker has nobody to hand over to")
+        pytest.skip("a single broker has no replica to switch over to")
     master = lab.sentinel_master()
     lab.playbook("playbooks/ops/drain.yml", celery_drain_hosts=[master])
     assert lab.sentinel_master() != master

@@ -137,7 +137,7 @@ class Awx(http.server.BaseHTTPRequestHandler):
         if body is not None:
             self.wfile.write(json.dumps(body).encode())
 
-    def words(self) -> list[str]:
+    def segments(self) -> list[str]:
         assert self.headers["Authorization"] == "Bearer a-token"
         return urlsplit(self.path).path.removeprefix("/api/v2/").strip("/").split("/")
 
@@ -149,31 +149,31 @@ class Awx(http.server.BaseHTTPRequestHandler):
         return next(one for one in self.things["job_templates"] if one["id"] == int(number))
 
     def do_GET(self) -> None:
-        words, query = self.words(), parse_qs(urlsplit(self.path).query)
-        if words[-1] == "survey_spec":
-            self.answer(200, self.surveys.get(int(words[1]), {}))
+        segments, query = self.segments(), parse_qs(urlsplit(self.path).query)
+        if segments[-1] == "survey_spec":
+            self.answer(200, self.surveys.get(int(segments[1]), {}))
             return
-        found = [one for one in self.things[words[0]] if query.get("name", [one["name"]]) == [one["name"]]]
+        found = [one for one in self.things[segments[0]] if query.get("name", [one["name"]]) == [one["name"]]]
         self.answer(200, {"count": len(found), "results": found})
 
     def do_POST(self) -> None:
-        words, body = self.words(), self.body()
-        if words[-1] == "survey_spec":
-            self.surveys[int(words[1])] = body
+        segments, body = self.segments(), self.body()
+        if segments[-1] == "survey_spec":
+            self.surveys[int(segments[1])] = body
             self.answer(200)
-        elif words[-1] == "credentials":
-            held = self.template(words[1])["summary_fields"]["credentials"]
+        elif segments[-1] == "credentials":
+            held = self.template(segments[1])["summary_fields"]["credentials"]
             held.append(next(one for one in self.things["credentials"] if one["id"] == body["id"]))
             self.answer(204)
         else:
-            new = {"id": len(self.things[words[0]]) + 100, "summary_fields": {"credentials": []}, **body}
-            self.things[words[0]].append(new)
+            new = {"id": len(self.things[segments[0]]) + 100, "summary_fields": {"credentials": []}, **body}
+            self.things[segments[0]].append(new)
             self.answer(201, new)
 
     def do_PATCH(self) -> None:
-        words, body = self.words(), self.body()
-        self.template(words[1]).update(body)
-        self.answer(200, self.template(words[1]))
+        segments, body = self.segments(), self.body()
+        self.template(segments[1]).update(body)
+        self.answer(200, self.template(segments[1]))
 
     def log_message(self, *_arguments) -> None:
         pass

@@ -45,7 +45,7 @@ def test_bundle_holds_every_host_and_no_secret(lab, tmp_path):
         texts = {member.name: archive.extractfile(member).read() for member in archive.getmembers() if member.isfile()}
     for name, text in texts.items():
         for variable, value in known.items():
-            assert not any(form in text for form in forms(value)), f"{variable} stands in {name}"
+            assert not any(form in text for form in forms(value)), f"{variable} is in {name}"
         assert b"abc-not-in-any-inventory" not in text, name
 
     planted = texts[f"bundle/{worker}/files{PLANTED}"].decode()

@@ -71,7 +71,7 @@ def assert_nothing_noticed(result: dict) -> None:
     assert result["accepted"] > 500, "too little load to prove anything"
     assert (result["refused"], result["failed"], result["lost"], result["waiting"]) == (0, 0, 0, 0), result
     assert result["executed"] == result["accepted"]
-    # At least once: a task that reaches a process in the very moment in which its node is told to stop runs, and runs again elsewhere.
+    # At least once: a task that reaches a process in the very moment in which its node is stopped runs, and runs again elsewhere.
     assert result["doubled"] <= sum(count["at_first"] for count in result["consumers"].values()), result
     # Batches of one host: a pool is never short of more than the nodes of one host, and never gone.
     assert result["consumers"]

@@ -32,7 +32,7 @@ def serials(lab) -> dict[str, str]:
 
 def connected(lab, host: str, folder: str) -> str:
     """What Redis answers to a client with the certificate and the trust of a folder."""
-    return lab.run(host, f"timeout 5 redis-cli {lab.dial(host).replace(FILES, folder)} ping 2>&1", check=False)
+    return lab.run(host, f"timeout 5 redis-cli {lab.cli_options(host).replace(FILES, folder)} ping 2>&1", check=False)
 
 
 @pytest.fixture(name="thief")

@@ -1,4 +1,4 @@
-"""The inventory of the scenario says in one line that Sentinel has another port; everybody follows."""
+"""The inventory of the scenario moves Sentinel to another port in one line; everything follows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WRITTEN = "/etc/celery /etc/redis-broker /etc/prometheus /etc/monitoring /etc/mo
 def files_with(host, port: str) -> list[str]:
     """Return the files of the roles in which a port stands."""
     found = host.run(f"sudo grep -rlw {port} {WRITTEN} 2>/dev/null")
-    # grep says 2 where a folder is missing, which a host of another group has no need for.
+    # grep exits with 2 where a folder is missing, which a host of another group has no need for.
     assert found.rc in (0, 1, 2) and found.stderr == ""
     return found.stdout.split()
 

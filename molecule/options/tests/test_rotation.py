@@ -32,7 +32,7 @@ def encrypted(lab) -> bool:
 
 @pytest.fixture(name="_encrypted_vault", scope="module", autouse=True)
 def _encrypted_vault(lab, tmp_path_factory):
-    """Keep the lab's passwords as the documentation says while the tests of this file run."""
+    """Keep the lab's passwords as documented while the tests of this file run."""
     password = tmp_path_factory.mktemp("vault") / "password"
     password.touch(mode=0o600)
     password.write_text(secrets.token_hex(16))
@@ -65,9 +65,9 @@ def passwords(lab) -> dict[str, str]:
 
 
 def accepted(lab, user: str, password: str) -> set[bool]:
-    """Whether the brokers let a user in."""
+    """Whether the brokers accept a user."""
     command = f"REDISCLI_AUTH='{password}' timeout 3 redis-cli --no-auth-warning --user {user}"
-    answers = [lab.run(host, f"{command} {lab.dial(host)} ping 2>&1", check=False) for host in lab.group("brokers")]
+    answers = [lab.run(host, f"{command} {lab.cli_options(host)} ping 2>&1", check=False) for host in lab.group("brokers")]
     assert all("PONG" in answer or "WRONGPASS" in answer for answer in answers), answers
     return {"PONG" in answer for answer in answers}
 
@@ -85,7 +85,7 @@ def _thief(lab):
     def _connect(user: str, password: str) -> None:
         master = lab.sentinel_master()
         # It waits for its second command.
-        command = f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user {user} {lab.dial(master)} -i 600 -r 2 client setname thief"
+        command = f"REDISCLI_AUTH='{password}' redis-cli --no-auth-warning --user {user} {lab.cli_options(master)} -i 600 -r 2 client setname thief"
         programs.append(subprocess.Popen(["docker", "exec", lab.container(master), "sh", "-c", command], stdout=subprocess.DEVNULL))
         assert wait_until(lambda: connected(lab), 20) is not None
 

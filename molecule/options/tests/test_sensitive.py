@@ -12,7 +12,7 @@ from lab import workers
 from lab.playbooks import run_playbook
 
 COMMON, SENSITIVE, NODE = "test-1", "test-4", "sensitive@test-4"
-# Sends a task as the configuration under a directory says, then tries what only a worker may do.
+# Sends a task with the configuration under a directory, then tries what only a worker may do.
 PRODUCER = """
 import json, sys
 sys.path.insert(0, "/etc/celery/producer")

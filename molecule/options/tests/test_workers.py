@@ -38,7 +38,7 @@ def converge(**variables):
 
 
 def drain(arguments):
-    """Run the module on the host and return what it says."""
+    """Run the module on the host and return its result."""
     program = Path(sys.executable).with_name("ansible")
     command = [program, "test-1", "--become", "-m", "multinode.celery.celery_drain", "-a", arguments]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout

@@ -17,7 +17,7 @@ from security.attack_cases import ATTACK_CASES, PLACES, POSITIONS, Access, Attac
 
 FILES = "/etc/multinode-tls"
 REPORT = ROOT / "reports/attack_cases.md"
-# What every script may use. Passwords come over the standard input, so that none stands in a list of processes.
+# What every script may use. Passwords come over the standard input, so that none is in a list of processes.
 FUNCTIONS = r"""
 certificate="-cert $tls_certificate -key $tls_key"
 plain() { timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && cat >&3 && cat <&3' "$1" "$2"; }
@@ -147,7 +147,7 @@ class Ground:
             cells = [POSITIONS[case.position], case.aim, case.measure, f"`{refusal}`", f"`{success}` on {case.legitimate.place}"]
             lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(ATTACK_CASES)} refused, each beside one that is let in.", ""]))
+        REPORT.write_text("\n".join([*lines, "", f"{len(self.results)} of {len(ATTACK_CASES)} refused, each beside one that is allowed.", ""]))
 
 
 @pytest.fixture(name="ground", scope="module")

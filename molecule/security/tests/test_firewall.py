@@ -21,9 +21,9 @@ RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+fai
 # The role alone, without preflight.
 ALONE = ("--tags", "firewall", "--skip-tags", "always")
 # Standard library only; prints what became of each [address, port].
-DIAL = """
+CONNECT = """
 import json, socket, sys
-def dial(address, port):
+def connect(address, port):
     try:
         socket.create_connection((address, port), 3).close()
         return "open"
@@ -31,7 +31,7 @@ def dial(address, port):
         return "refused"
     except OSError as error:
         return type(error).__name__
-print(json.dumps([dial(address, port) for address, port in json.loads(sys.argv[1])]))
+print(json.dumps([connect(address, port) for address, port in json.loads(sys.argv[1])]))
 """
 # Waits for one connection after the other on an address and a port.
 LISTEN = "import socket, sys; server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=socket.AF_INET6)\nwhile True: server.accept()[0].close()"
@@ -39,13 +39,13 @@ LISTEN = "import socket, sys; server = socket.create_server((sys.argv[1], int(sy
 
 def connected(lab: Lab, host: str, places: list[tuple[str, int]], prefix: str = "") -> dict[tuple[str, int], str]:
     """What happens to connections from a host."""
-    answer = lab.docker("exec", lab.container(host), *prefix.split(), "python3", "-c", DIAL, json.dumps(places))
+    answer = lab.docker("exec", lab.container(host), *prefix.split(), "python3", "-c", CONNECT, json.dumps(places))
     return dict(zip(places, json.loads(answer), strict=True))
 
 
 def connected_from_outside(places: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """The same from the control machine, which is on the network and in no group."""
-    done = subprocess.run([sys.executable, "-c", DIAL, json.dumps(places)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", CONNECT, json.dumps(places)], capture_output=True, text=True, check=True)
     return dict(zip(places, json.loads(done.stdout), strict=True))
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 # The most that `systemd-analyze security` may find open, the capabilities of the processes, and why not less.
-# The network stays open to all of them (1.0 and more), as each one serves or dials a peer.
+# The network stays open to all of them (1.0 and more), as each one serves or connects to a peer.
 NONE = "0000000000000000"
 UNITS = {
     r"redis-broker(-sentinel)?": (1.2, NONE, "nothing else is open"),
@@ -18,14 +18,14 @@ UNITS = {
     r"celery-(queue-)?exporter": (1.2, NONE, "/proc tells the time of the boot"),
     r"flower": (1.2, NONE, "nothing else is open"),
     r"monitoring-(prometheus|alertmanager|redis-exporter-.+)": (1.2, NONE, "/proc tells the time of the boot"),
-    r"monitoring-node-exporter": (1.8, NONE, "its figures are those of all filesystems, devices and of /proc"),
+    r"monitoring-node-exporter": (1.8, NONE, "its metrics are those of all filesystems, devices and of /proc"),
     r"monitoring-proxy": (1.7, "0000000000000400", "it listens on 443: CAP_NET_BIND_SERVICE of the host's own user namespace"),
     r"transparent-hugepages": (1.3, NONE, "root, without a capability, owns the file that it writes"),
     r"multinode-firewall": (2.9, None, "it changes the rules of the network, before a file system of its own can be relied on: CAP_NET_ADMIN"),
 }
 # Of the test hosts themselves.
 FOREIGN = {"lab-kernel-parameters"}
-# The exposure of every unit that stands here, then its main process and what the kernel says about it.
+# The exposure of every unit that is listed here, then its main process and what the kernel reports of it.
 MEASURE = r"""
 cd /etc/systemd/system
 units=$(find . -maxdepth 1 -type f -name '*.service' -printf '%f ')
@@ -33,7 +33,7 @@ systemd-analyze security --no-pager $units | sed -n 's/.*exposure level for \(.*
 for unit in $units; do
   process=$(systemctl show -P MainPID "$unit")
   [ "$process" != 0 ] || continue
-  # As long as its name stands in parentheses it is systemd that prepares the start, of the watchdog every few seconds.
+  # As long as its name is in parentheses it is systemd that prepares the start, of the watchdog every few seconds.
   for attempt in $(seq 50); do
     case $(cat "/proc/$process/comm") in "("*) sleep 0.1 ;; *) break ;; esac
   done
@@ -85,7 +85,7 @@ def test_every_unit_is_in_the_table(lab, measured):
     assert any(unit.startswith("celery-worker-") for unit in found)
 
 
-def test_no_unit_is_more_open_than_the_table_says(measured):
+def test_no_unit_is_more_open_than_the_table_allows(measured):
     print("", *(f"{host} {unit} {values['exposure']}" for (host, unit), values in sorted(measured.items())), sep="\n")
     assert {key: values for key, values in measured.items() if float(values["exposure"]) > entry(key[1])[0]} == {}
     assert {unit for unit, (limit, _capabilities, _reason) in UNITS.items() if limit > 2.0} == {"multinode-firewall"}

@@ -52,7 +52,7 @@ def forms(secret: str) -> set[str]:
     raw = secret.encode()
     found = {secret, quote(secret, safe=""), hashlib.sha256(raw).hexdigest(), hashlib.sha1(raw).hexdigest()}
     for offset in range(3):
-        # The first letters hold what stands before, the last ones what follows.
+        # The first letters hold what is before, the last ones what follows.
         found.add(base64.b64encode(b"\0" * offset + raw).decode()[-(-offset * 8 // 6):].rstrip("=")[:-1])
     return found
 
@@ -65,7 +65,7 @@ class Search:
         self.names: dict[str, str] = {}
         for values in lab.hostvars.values():
             for name, value in values.items():
-                # Beside the passwords the vault says since when one is valid, and has no previous one where none changes.
+                # Beside the passwords the vault holds since when one is valid, and has no previous one where none changes.
                 if name.startswith("vault_") and not name.endswith("_changed") and len(value) >= 16:
                     self.add(name, value)
         assert len(set(self.names.values())) >= 8, "the inventory has no secrets"
@@ -146,7 +146,7 @@ def test_a_worker_process_knows_the_secrets_of_its_environment_alone(search, lab
     assert seen == OF_WORKERS, seen
 
 
-def test_secrets_stand_only_in_files_of_the_service_that_needs_them(search, lab, planted_on):
+def test_secrets_are_only_in_files_of_the_service_that_needs_them(search, lab, planted_on):
     homes = 0
     for host in lab.group("all"):
         pairs = search.found(host, "root", f"{SEARCH} -r {TREES}")

@@ -1,4 +1,4 @@
-"""TLS of Redis and Sentinel: who is let in with which certificate, whom the clients believe, and renewal under load.
+"""TLS of Redis and Sentinel: who connects with which certificate, whom the clients trust, and renewal under load.
 
 Hosts of the cluster ask each other, because a firewall may keep the control machine out.
 """
@@ -16,11 +16,11 @@ from lab.load import Load, Stream
 
 FILES = "/etc/multinode-tls"
 # A certificate of an authority that nobody here trusts lies there while the tests run.
-STRANGE = "/var/tmp/strange-tls"
+FOREIGN = "/var/tmp/foreign-tls"
 REDIS_PORT, SENTINEL_PORT = 6380, 26379
 # What a worker may wait for while a certificate is replaced; nothing has to be elected.
 GAP_SECONDS = 10
-# Runs on a host: what each port answers to a client without TLS, without a certificate, with a strange one, and with the host's.
+# Runs on a host: what each port answers to a client without TLS, without a certificate, with one of another CA, and with the host's.
 CONNECT = """
 import json, socket, ssl, sys
 
@@ -38,16 +38,16 @@ def answer(address, port, certificate, key):
     except OSError as error:
         return f"{type(error).__name__}: {error}"
 
-clients = {"plain": (None, ""), "nameless": ("", ""), "strange": ("STRANGE/host.pem", "STRANGE/host.key"), "own": ("FILES/host.pem", "FILES/host.key")}
+clients = {"plain": (None, ""), "nameless": ("", ""), "foreign": ("FOREIGN/host.pem", "FOREIGN/host.key"), "own": ("FILES/host.pem", "FILES/host.key")}
 print(json.dumps([[*place, name, answer(*place, *files)] for place in json.load(sys.stdin) for name, files in clients.items()]))
-""".replace("FILES", FILES).replace("STRANGE", STRANGE)
-# Runs on a host: each client dials an impostor on this host, whose certificate is for the address it connects to but of another
-# authority, and then the real server. An impostor that was believed would have been told a user and a password.
+""".replace("FILES", FILES).replace("FOREIGN", FOREIGN)
+# Runs on a host: each client connects to an impostor on this host, whose certificate is for the address it connects to but of another
+# authority, and then the real server. An impostor that was trusted would have got a user and a password.
 IMPOSTOR = """
 import json, socket, ssl, sys, threading, time
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain("STRANGE/host.pem", "STRANGE/host.key")
+context.load_cert_chain("FOREIGN/host.pem", "FOREIGN/host.key")
 listener = socket.create_server(("127.0.0.1", 0))
 reported = []
 
@@ -81,7 +81,7 @@ def try_all(clients):
     print(json.dumps(answers))
 
 sentinel, broker_address, ports = json.load(sys.stdin)
-""".replace("STRANGE", STRANGE)
+""".replace("FOREIGN", FOREIGN)
 PROGRAMS = """
 import celeryconfig, redis
 from celery import Celery
@@ -203,24 +203,24 @@ def _worker(lab):
     return lab.group("workers")[0]
 
 
-@pytest.fixture(name="strange", scope="module", autouse=True)
-def _strange(lab, worker):
+@pytest.fixture(name="foreign", scope="module", autouse=True)
+def _foreign(lab, worker):
     """Have the certificate of another authority on a host of each kind, for the address of an impostor there."""
     if not lab.tls:
         # The scenario states how many tests must pass.
         pytest.skip("the brokers of this inventory speak no TLS, there is nothing to test")
     make = "openssl req -x509 -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     command = (
-        f"mkdir -p {STRANGE} && cd {STRANGE} && {make} -subj /CN=strange -keyout ca.key -out ca.pem"
+        f"mkdir -p {FOREIGN} && cd {FOREIGN} && {make} -subj /CN=foreign -keyout ca.key -out ca.pem"
         f" && {make} -CA ca.pem -CAkey ca.key -subj /CN={worker} -addext subjectAltName=IP:127.0.0.1,DNS:{worker} -keyout host.key -out host.pem"
-        f" && chmod 0755 {STRANGE} && chmod 0644 host.key host.pem"
+        f" && chmod 0755 {FOREIGN} && chmod 0644 host.key host.pem"
     )
     hosts = {worker, lab.group("brokers")[0], lab.group("monitoring")[0]}
     for host in hosts:
         lab.run(host, command)
     yield
     for host in hosts:
-        lab.run(host, f"rm -r {STRANGE}")
+        lab.run(host, f"rm -r {FOREIGN}")
 
 
 @pytest.fixture(name="question", scope="module")
@@ -238,15 +238,15 @@ def test_brokers_listen_on_no_other_port(lab):
         assert lab.address(host) in {address for address, _colon, _port in places}
 
 
-def test_only_a_certificate_of_the_cluster_is_let_in(lab, worker):
+def test_only_a_certificate_of_the_cluster_is_accepted(lab, worker):
     places = [[lab.address(host), port] for host in lab.group("brokers") for port in (REDIS_PORT, SENTINEL_PORT)]
     answers = {(address, port, client): answer for address, port, client, answer in run(lab, worker, CONNECT, places)}
     assert len(answers) == 4 * len(places)
     for (address, port, client), answer in answers.items():
-        # Let in, and asked for a password next.
+        # Accepted, and asked for a password next.
         expected = answer.startswith("answered -NOAUTH") if client == "own" else "NOAUTH" not in answer and "PONG" not in answer
         assert expected, (address, port, client, answer)
-        # Refused by the server while its port is open; the reason is lost where the server closes before all is said.
+        # Refused by the server while its port is open; the reason is lost where the server closes before it sends its answer.
         assert client == "own" or answer.startswith(("SSLError", "SSLEOFError", "ConnectionResetError", "BrokenPipeError")), (address, port, client, answer)
 
 

@@ -41,12 +41,12 @@ def test_what_does_not_fit_is_refused_and_no_key_is_shown(host, tmp_path):
     name, address = host.check_output("hostname"), host.ansible.get_variables()["ansible_host"]
     subprocess.run([ROOT / "molecule/single/company_ca.sh", tmp_path, name, address], check=True, capture_output=True)
     texts = ((tmp_path / file).read_text() for file in ("ca.pem", f"{name}.pem", f"{name}.key"))
-    strange = dict(zip(("tls_custom_ca", "tls_custom_certificate", "tls_custom_key"), texts, strict=True))
-    secret = [line for line in strange["tls_custom_key"].splitlines() if not line.startswith("-----")]
+    foreign = dict(zip(("tls_custom_ca", "tls_custom_certificate", "tls_custom_key"), texts, strict=True))
+    secret = [line for line in foreign["tls_custom_key"].splitlines() if not line.startswith("-----")]
     before = host.check_output(f"sudo sha256sum {FILES}/*")
     for variables, message in (
-        ({"tls_custom_key": strange["tls_custom_key"]}, f"[custom_certificate] tls_custom_key on {name}: it does not belong to tls_custom_certificate"),
-        (strange, "the host trusts other CAs than those of tls_custom_ca"),
+        ({"tls_custom_key": foreign["tls_custom_key"]}, f"[custom_certificate] tls_custom_key on {name}: it does not belong to tls_custom_certificate"),
+        (foreign, "the host trusts other CAs than those of tls_custom_ca"),
     ):
         given = tmp_path / "given.json"
         given.write_text(json.dumps(variables))

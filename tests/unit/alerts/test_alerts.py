@@ -131,7 +131,7 @@ def test_thresholds_of_zero_render_to_valid_rules(tmp_path: pathlib.Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_alert_says_what_it_is_and_leads_to_its_runbook(shipped: list[pathlib.Path]) -> None:
+def test_every_alert_states_what_it_is_and_leads_to_its_runbook(shipped: list[pathlib.Path]) -> None:
     anchors = {title.lower() for title in re.findall(r"^## (\w+)$", (CHECKOUT / "docs/runbooks.md").read_text(), re.MULTILINE)}
     for name, rule in alerts_of(shipped).items():
         assert rule["labels"]["severity"] in ("critical", "warning", "info", "none"), name

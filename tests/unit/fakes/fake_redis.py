@@ -46,14 +46,14 @@ class Connection(socketserver.StreamRequestHandler):
         fake = t.cast(Server, self.server).fake
         user, queued = "", None
         while not fake.away:
-            words = self._words()
-            if not words or fake.away:
+            argv = self._argv()
+            if not argv or fake.away:
                 return
-            name = words[0].upper()
-            fake.commands.append(words)
+            name = argv[0].upper()
+            fake.commands.append(argv)
             if name == "AUTH":
-                accepted = fake.passwords.get(words[1]) == words[2]
-                user, reply = (words[1], True) if accepted else (user, Failure("WRONGPASS invalid username-password pair"))
+                accepted = fake.passwords.get(argv[1]) == argv[2]
+                user, reply = (argv[1], True) if accepted else (user, Failure("WRONGPASS invalid username-password pair"))
             elif fake.passwords and not user:
                 reply = Failure("NOAUTH Authentication required.")
             elif name == "MULTI":
@@ -61,20 +61,20 @@ class Connection(socketserver.StreamRequestHandler):
             elif name == "EXEC":
                 reply, queued = [fake.reply(one) for one in queued or []], None
             elif queued is not None:
-                queued.append(words)
+                queued.append(argv)
                 reply = "QUEUED"
             else:
-                reply = fake.reply(words)
+                reply = fake.reply(argv)
             self.wfile.write(encoded(reply))
 
-    def _words(self) -> list[str]:
+    def _argv(self) -> list[str]:
         try:
             head = self.rfile.readline()
-            words = []
+            argv = []
             for _number in range(int(head[1:] or 0)):
                 length = int(self.rfile.readline()[1:])
-                words.append(self.rfile.read(length + 2)[:-2].decode())
-            return words
+                argv.append(self.rfile.read(length + 2)[:-2].decode())
+            return argv
         except (OSError, ValueError):
             return []
 
@@ -143,20 +143,20 @@ class FakeRedis:
 
     def sent(self, *start: str) -> list[list[str]]:
         """The commands that came and begin with these words."""
-        return [words for words in self.commands if [word.upper() for word in words[: len(start)]] == [word.upper() for word in start]]
+        return [argv for argv in self.commands if [word.upper() for word in argv[: len(start)]] == [word.upper() for word in start]]
 
-    def reply(self, words: list[str]) -> t.Any:
+    def reply(self, argv: list[str]) -> t.Any:
         """Execute one command."""
-        name = "_".join(word.lower() for word in words[:2]) if words[0].upper() in ("CONFIG", "ACL", "SENTINEL", "CLIENT") else words[0].lower()
+        name = "_".join(word.lower() for word in argv[:2]) if argv[0].upper() in ("CONFIG", "ACL", "SENTINEL", "CLIENT") else argv[0].lower()
         command: c.Callable[..., t.Any] | None = getattr(self, f"do_{name.replace('-', '_')}", None)
         if command is None:
-            return Failure(f"ERR unknown command '{' '.join(words)}'")
+            return Failure(f"ERR unknown command '{' '.join(argv)}'")
         try:
-            return command(*words[2 if "_" in name else 1 :])
+            return command(*argv[2 if "_" in name else 1 :])
         except Failure as failure:
             return failure
 
-    def do_hello(self, version: str, *_words: str) -> dict[str, t.Any]:
+    def do_hello(self, version: str, *_argv: str) -> dict[str, t.Any]:
         return {"server": "redis", "version": "7.4.0", "proto": int(version), "role": "master", "modules": []}
 
     def do_ping(self) -> str:
@@ -165,10 +165,10 @@ class FakeRedis:
     def do_select(self, _number: str) -> bool:
         return True
 
-    def do_client_setinfo(self, *_words: str) -> bool:
+    def do_client_setinfo(self, *_argv: str) -> bool:
         return True
 
-    def do_client_setname(self, *_words: str) -> bool:
+    def do_client_setname(self, *_argv: str) -> bool:
         return True
 
     def do_info(self, section: str = "") -> str:
@@ -213,7 +213,7 @@ class FakeRedis:
         self.strings[key] = value
         return True
 
-    def do_evalsha(self, _digest: str, _count: str, key: str, *_words: str) -> int:
+    def do_evalsha(self, _digest: str, _count: str, key: str, *_argv: str) -> int:
         """The release of a lock is the only script."""
         self.strings.pop(key, None)
         return 1
@@ -221,8 +221,8 @@ class FakeRedis:
     def do_config_get(self, _pattern: str) -> list[str]:
         return [word for pair in self.settings.items() for word in pair]
 
-    def do_config_set(self, *words: str) -> bool:
-        pairs = dict(zip(words[::2], words[1::2], strict=True))
+    def do_config_set(self, *argv: str) -> bool:
+        pairs = dict(zip(argv[::2], argv[1::2], strict=True))
         for name in pairs:
             if name in self.immutable:
                 raise Failure("ERR " + IMMUTABLE.format(name))
@@ -266,12 +266,12 @@ class FakeRedis:
     def do_sentinel_replicas(self, _name: str) -> list[str]:
         return []
 
-    def do_sentinel_set(self, name: str, *words: str) -> bool:
-        self.masters[name].update(zip(words[::2], words[1::2], strict=True))
+    def do_sentinel_set(self, name: str, *argv: str) -> bool:
+        self.masters[name].update(zip(argv[::2], argv[1::2], strict=True))
         return True
 
-    def do_sentinel_config(self, verb: str, *words: str) -> t.Any:
+    def do_sentinel_config(self, verb: str, *argv: str) -> t.Any:
         if verb.upper() == "GET":
             return [word for pair in self.sentinel_settings.items() for word in pair]
-        self.sentinel_settings[words[0]] = words[1]
+        self.sentinel_settings[argv[0]] = argv[1]
         return True

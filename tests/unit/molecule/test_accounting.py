@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The balance of accepted and executed tasks, on which every figure of the fault tests rests."""
+"""The balance of accepted and executed tasks, on which every result of the fault tests rests."""
 
 from __future__ import annotations
 

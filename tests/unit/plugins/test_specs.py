@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module or an action accepts is what its documentation says."""
+"""What a module or an action accepts is what its documentation lists."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def flat(options: dict[str, t.Any], nested: str, prefix: str = "") -> dict[str, 
 
 
 class Stop(Exception):
-    """The module has said what it accepts."""
+    """The module has passed what it accepts."""
 
 
 def spec_of_module(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
@@ -99,7 +99,7 @@ def test_every_plugin_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ACTIONS if name not in HANDS_ON])
-def test_the_spec_of_an_action_is_what_its_documentation_says(name: str) -> None:
+def test_the_spec_of_an_action_is_what_its_documentation_lists(name: str) -> None:
     action = importlib.import_module(f"{PACKAGE}.action.{name}")
     documented = flat(documentation(name), "suboptions")
     given = SET_BY_ACTION.get(name, set())
@@ -110,7 +110,7 @@ def test_the_spec_of_an_action_is_what_its_documentation_says(name: str) -> None
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if runs_on_hosts(name)])
-def test_the_spec_of_a_module_is_what_its_documentation_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spec_of_a_module_is_what_its_documentation_lists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     documented = flat(documentation(name), "suboptions")
     assert documented
     assert flat(spec_of_module(name, monkeypatch), "options") == documented

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the action plugin over many inventories in one process; prints what it says to each as JSON.
+"""Runs the action plugin over many inventories in one process; prints its findings for each as JSON.
 
 check_inventories.py COLLECTIONS INVENTORY…
 """

@@ -44,7 +44,7 @@ WITH_FACTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A change of the prod inventory and what preflight says to it."""
+    """A change of the prod inventory and what preflight reports on it."""
 
     changes: dict[str, t.Any]
     message: str
@@ -391,7 +391,7 @@ Runs = dict[str, concurrent.futures.Future[inventories.Run]]
 
 @pytest.fixture(scope="module")
 def collections() -> str:
-    """The tree in which the checkout stands under its own name."""
+    """The tree in which the checkout is under its own name."""
     return next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "multinode", "celery")))
 
 
@@ -415,7 +415,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory, collections: str) -> dict[str, dict[str, str]]:
-    """What the action plugin says to every inventory."""
+    """What the action plugin reports on every inventory."""
     path = tmp_path_factory.mktemp("inventories")
     for name, case in CASES.items():
         inventories.make(path / name, case.changes, case.facts)

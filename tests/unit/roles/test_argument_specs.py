@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A role's defaults, its argument spec and its README say the same."""
+"""A role's defaults, its argument spec and its README are the same."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_no_role_reads_private_variables_of_another(role: pathlib.Path) -> None:
     private = re.compile(r"(?<!\w)__([a-z][a-z0-9_]*)")
     texts = [path.read_text() for path in sorted(role.rglob("*")) if path.is_file() and path.suffix in (".yml", ".j2")]
     names = {match[1] for text in texts for match in private.finditer(text)}
-    # The longest name of a role that it begins with says whose it is: __redis_sentinel_x belongs to redis_sentinel.
+    # The longest name of a role that it begins with shows whose it is: __redis_sentinel_x belongs to redis_sentinel.
     owners = {name: max((other.name for other in ROLES if name.startswith(f"{other.name}_")), key=len, default=role.name) for name in names}
     assert sorted(name for name, owner in owners.items() if owner != role.name) == []
 

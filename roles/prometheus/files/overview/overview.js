@@ -2,7 +2,7 @@
    GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
    SPDX-License-Identifier: GPL-3.0-or-later
 
-   Shows the cluster from the metrics of Prometheus. The queries stand in queries.json, where the tests find them. */
+   Shows the cluster from the metrics of Prometheus. The queries are in queries.json, where the tests find them. */
 "use strict";
 
 const API = "prometheus/api/v1/";
@@ -222,7 +222,7 @@ function showTiles(tiles, data) {
 function showQueues(data) {
   const names = [...new Set(data.queueLength.map(({ queue }) => queue))].sort(byName);
   const longest = Math.max(...data.queueLength.map(({ value }) => value), 1);
-  const head = ["Queue", "Waiting", "Oldest", "In hand", "Consumers", "Finished", "Failed"];
+  const head = ["Queue", "Waiting", "Oldest", "Unacked", "Consumers", "Finished", "Failed"];
   const figure = (label, text, tone = "") => make("span", { class: `figure ${tone}`, "data-label": label }, text);
   const rows = names.map((queue) => {
     const length = find(data.queueLength, { queue });
@@ -232,7 +232,7 @@ function showQueues(data) {
       make("span", { class: "name", title: queue }, queue),
       make("span", { class: "bar" }, make("b", {}, short(length)), make("i", { style: { "--share": `${(100 * length) / longest}%` } })),
       figure("Oldest", length ? duration(find(data.queueAge, { queue })) : "–"),
-      figure("In hand", short(find(data.queueUnacked, { queue }))),
+      figure("Unacked", short(find(data.queueUnacked, { queue }))),
       figure("Consumers", short(consumers), consumers === 0 ? "bad" : ""),
       figure("Finished", `${rate(find(data.queueFinished, { queue }) ?? 0)}/s`),
       figure("Failed", `${percent(failed)} %`, failed >= 5 ? "bad" : ""));

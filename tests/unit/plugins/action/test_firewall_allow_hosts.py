@@ -152,7 +152,7 @@ def test_a_broker_whose_rules_do_not_have_the_port_rule_is_left_alone() -> None:
     ("old", "new"),
     [("_ipv4 {", "_v4 {"), ("elements =", "entries ="), ("rule.ipv4 | join", "[] | join"), ("set {{ rule.name }}", "set x_{{ rule.name }}")],
 )
-def test_a_template_that_does_not_let_the_hosts_in_is_an_error(tmp_path: pathlib.Path, old: str, new: str) -> None:
+def test_a_template_that_does_not_allow_the_hosts_is_an_error(tmp_path: pathlib.Path, old: str, new: str) -> None:
     changed = tmp_path / "rules.nft.j2"
     shutil.copy(TEMPLATE, changed)
     assert old in changed.read_text()

@@ -20,7 +20,7 @@ CUT = AnsibleConnectionFailure("no route")
 
 
 class Host(ActionModule):
-    """An action whose host answers what it is told to, the last thing permanently, and counts new connections."""
+    """An action whose host gives the listed answers, the last one permanently, and counts new connections."""
 
     def __init__(self, *answers: t.Any, transport: str = "ssh") -> None:
         self._task = SimpleNamespace(check_mode=False, args=ARGS)

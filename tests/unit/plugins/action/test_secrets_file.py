@@ -75,7 +75,7 @@ def test_a_password_is_changed_in_two_steps(run, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["add", "introduce"])
-def test_check_mode_says_what_would_change_and_writes_nothing(run, tmp_path, step):
+def test_check_mode_reports_what_would_change_and_writes_nothing(run, tmp_path, step):
     (tmp_path / "vault.yml").write_text("vault_b_password: bbbbbbbb\n")
     assert run(check_mode=True, step=step, names=["vault_b_password"])["changed"]
     assert (tmp_path / "vault.yml").read_text() == "vault_b_password: bbbbbbbb\n"

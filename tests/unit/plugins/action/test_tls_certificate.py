@@ -76,7 +76,7 @@ def test_a_renewal_comes_with_a_new_key(tmp_path):
     assert host.files["key"] != before["key"] and host.files["certificate"] != before["certificate"]
 
 
-def test_check_mode_changes_nothing_and_says_what_is_due(tmp_path):
+def test_check_mode_changes_nothing_and_reports_what_is_due(tmp_path):
     host = Host(check_mode=True)
     assert host.give(tmp_path / "tls")["changed"]
     assert not (tmp_path / "tls").exists() and not host.trips
@@ -96,7 +96,7 @@ def test_a_host_follows_a_rotation_step_by_step(tmp_path):
     assert not host.give(tmp_path / "tls")["changed"]
 
 
-def test_a_host_does_not_go_over_to_a_strange_ca(tmp_path):
+def test_a_host_does_not_change_to_a_foreign_ca(tmp_path):
     host = Host()
     host.give(tmp_path / "tls")
     before = dict(host.files)

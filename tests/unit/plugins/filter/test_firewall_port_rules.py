@@ -23,7 +23,7 @@ def port_rules(*rules: dict, group_names: tuple[str, ...] = ("brokers",)) -> dic
     return {rule["name"]: rule for rule in firewall_port_rules(list(rules), list(group_names), GROUPS, HOSTVARS)}
 
 
-def test_every_address_of_the_hosts_of_the_groups_is_let_in_once() -> None:
+def test_every_address_of_the_hosts_of_the_groups_is_allowed_once() -> None:
     rule = port_rules(BROKERS)["brokers"]
     assert rule["ipv4"] == ["192.0.2.9", "192.0.2.11", "192.0.2.12", "192.0.2.21", "198.51.100.11"]
     assert rule["ipv6"] == ["2001:db8::21"]

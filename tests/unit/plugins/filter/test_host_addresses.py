@@ -55,7 +55,7 @@ def test_without_a_seed_the_order_of_the_group_is_kept():
     assert host_addresses([], VARS, seed="worker-1") == []
 
 
-def test_an_unknown_name_says_what_to_set():
+def test_an_unknown_name_is_refused_with_what_to_set():
     resolve.cache_clear()
     with pytest.raises(AnsibleFilterError, match="set ansible_host or cluster_address of broker-9"):
         host_addresses(["broker-9"], HostVars({"broker-9": {"ansible_host": "no-such-host.invalid"}}))

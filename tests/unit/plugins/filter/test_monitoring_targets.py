@@ -30,7 +30,7 @@ def test_every_host_is_one_target_with_its_most_telling_group() -> None:
     assert [entry["targets"] for entry in found] == [["192.0.2.1:9100"], ["192.0.2.2:9100"], ["192.0.2.3:9100"], ["192.0.2.4:9100"]]
 
 
-def test_the_instance_is_the_name_so_that_both_monitoring_hosts_tell_the_same() -> None:
+def test_the_instance_is_the_name_so_that_both_monitoring_hosts_store_the_same() -> None:
     found = [entry["labels"] for entry in monitoring_targets(GROUPS, HOSTVARS, NODE)["node"]]
     assert [labels["instance"] for labels in found] == [labels["host"] for labels in found] == ["b-1", "w-1", "w-2", "m-1"]
 

@@ -23,7 +23,7 @@ def report(phase="ended", timed_out=False, **tasks):
     return {"phase": phase, "timed_out": timed_out, "process": 7, "tasks": {key: ["t", state] for key, state in tasks.items()}}
 
 
-def test_a_log_tells_what_was_not_finished_since_the_last_start():
+def test_a_log_shows_what_was_not_finished_since_the_last_start():
     assert drain.read_tasks(LOG) == ({"2": "proj.b"}, {"1": "proj.a"})
     assert drain.read_tasks("") == ({}, {})
 

@@ -13,7 +13,7 @@ PREFIX = "celery-worker-"
 
 
 def run_command(argv, **_options):
-    """Stand in for the function of the same name of a module."""
+    """Replace the function of the same name of a module."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -57,7 +57,7 @@ def test_no_supervisor_means_no_programs(tmp_path):
     supervisor.remove([])
 
 
-def test_links_tell_which_units_are_enabled(tmp_path):
+def test_links_show_which_units_are_enabled(tmp_path):
     wants = tmp_path / "multi-user.target.wants"
     wants.mkdir()
     (wants / "celery-worker-a.service").symlink_to("/nowhere")
@@ -122,7 +122,7 @@ def test_supervisor_removes_programs_with_their_files(tmp_path):
     assert sorted(supervisor.programs) == ["b"]
 
 
-def test_a_command_that_fails_says_what_it_was():
+def test_a_command_that_fails_is_named():
     systemd = managers.Systemd(run_command, "/nowhere", PREFIX, 1)
     with pytest.raises(managers.ManagerError, match="false"):
         systemd.run(["false"], 5)

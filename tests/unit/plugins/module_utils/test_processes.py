@@ -60,7 +60,7 @@ def test_the_first_path_newer_than_the_process_is_found(tmp_path):
     assert _processes.newer_path(os.getpid(), paths) == str(new)
     assert _processes.newer_path(os.getpid(), paths[:2]) is None
     assert _processes.newer_paths(os.getpid(), [*paths, str(new)]) == [str(new)] * 2
-    # Of a process that is gone nothing can be said.
+    # Of a process that is gone nothing is known.
     assert _processes.newer_paths(2**30, paths) == []
 
 

@@ -18,14 +18,14 @@ class Server:
         self.users = users
         self.commands: list[tuple[str, ...]] = []
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *argv: str) -> list[str]:
         """Answer ACL LIST, SETUSER and DELUSER."""
-        self.commands.append(words)
-        if words[1] == "SETUSER":
-            rules = [rule for rule in words[3:] if rule != "reset"]
-            self.users[words[2]] = ["sanitize-payload", *rules] if "reset" in words else [*self.users[words[2]], *rules]
-        elif words[1] == "DELUSER":
-            for name in words[2:]:
+        self.commands.append(argv)
+        if argv[1] == "SETUSER":
+            rules = [rule for rule in argv[3:] if rule != "reset"]
+            self.users[argv[2]] = ["sanitize-payload", *rules] if "reset" in argv else [*self.users[argv[2]], *rules]
+        elif argv[1] == "DELUSER":
+            for name in argv[2:]:
                 self.users.pop(name, None)
         return [f"user {name} {' '.join(rules)}" for name, rules in self.users.items()]
 

@@ -176,7 +176,7 @@ def test_a_server_that_is_another_is_refused(cluster: dict[str, dict[str, str]],
 
 
 def test_a_client_without_a_certificate_gets_that_answer(cluster: dict[str, dict[str, str]]) -> None:
-    """The server says it only after the client has spoken."""
+    """The server reports it only after the client has spoken."""
     files = {"ca_path": cluster["client"]["ca_path"]}
     with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable) as caught:
         with rc.RedisClient("127.0.0.1", port, tls=files) as client:

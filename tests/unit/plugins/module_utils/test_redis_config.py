@@ -16,7 +16,7 @@ def test_the_last_line_wins_and_parser_instructions_are_left_out() -> None:
 
 
 def test_lines_that_add_up() -> None:
-    """Two directives may stand several times."""
+    """Two directives may occur several times."""
     text = "client-output-buffer-limit normal 0 0 0\nclient-output-buffer-limit replica 1mb 1kb 60\nsave 900 1\nsave 300 10\n"
     settings = conf.parse_config(text)
     assert settings == {"client-output-buffer-limit": "normal 0 0 0 replica 1mb 1kb 60", "save": "900 1 300 10"}

@@ -22,13 +22,13 @@ class Server:
         """The keys of the database in use."""
         return self.databases.setdefault(self.selected, {})
 
-    def command(self, name: str, *words: t.Any) -> t.Any:
+    def command(self, name: str, *argv: t.Any) -> t.Any:
         """Do one command."""
-        return getattr(self, name.lower())(*words)
+        return getattr(self, name.lower())(*argv)
 
     def transaction(self, commands: list[list[t.Any]]) -> list[t.Any]:
         """Do several."""
-        return [self.command(*words) for words in commands]
+        return [self.command(*argv) for argv in commands]
 
     def info(self, unused: str) -> bytes:
         """Databases that hold keys."""

@@ -14,23 +14,23 @@ from ansible_collections.multinode.celery.plugins.module_utils import _redis_top
 
 
 class Server:
-    """A server that replies what it was told to and notes what it was asked."""
+    """A server that gives the listed replies and records its commands."""
 
     def __init__(self, info: str = "", failing: str = "") -> None:
         self.info = info
         self.failing = failing
         self.asked: list[str] = []
 
-    def command(self, *words: t.Any) -> str:
+    def command(self, *argv: t.Any) -> str:
         """Note and reply."""
-        self.asked.append(" ".join(str(word) for word in words))
+        self.asked.append(" ".join(str(word) for word in argv))
         if self.failing and self.asked[-1].startswith(self.failing):
             raise rc.ReplyError("ERR no")
         return self.info
 
     def transaction(self, commands: list[list[str]]) -> list[str]:
         """Note all."""
-        self.asked += [" ".join(words) for words in commands]
+        self.asked += [" ".join(argv) for argv in commands]
         return []
 
 
@@ -40,7 +40,7 @@ def views(*masters: str) -> t.Callable[[], list[rt.SentinelView]]:
 
 
 def run(master: Server, replica: Server, sentinel: Server, ask: t.Callable[[], list[rt.SentinelView]], pause: float = 4.0) -> str:
-    """Hand over with servers that only pretend."""
+    """Switch over with servers that only pretend."""
     clients = t.cast(t.Any, (master, replica, sentinel))
     return switchover.switch_over(clients[0], [clients[1]], clients[2], ask, "192.0.2.1", "celery", pause)
 

@@ -16,14 +16,14 @@ ADDRESS = {node["host"]: f"{node['address']}:6379" for node in NODES}
 
 
 def sentinel(number: int, master: int | str = "", status: str = rt.OK, flags: tuple[str, ...] = ("master",), **more: t.Any) -> rt.SentinelView:
-    """Return what a Sentinel says; a number names the master by its host."""
+    """Return what a Sentinel reports; a number names the master by its host."""
     named = f"192.0.2.{master}:6379" if isinstance(master, int) else master
     facts = {"quorum_reached": True, "known_sentinels": 3, "known_replicas": 2, **more}
     return rt.SentinelView(f"broker-{number}", f"192.0.2.{number}", status, message=f"broker-{number}: {status}", master=named, flags=flags, **facts)
 
 
 def redis(number: int, master: int = 0, status: str = rt.OK, **more: t.Any) -> rt.RedisView:
-    """Return what a Redis says; without a master it is one."""
+    """Return what a Redis reports; without a master it is one."""
     view = rt.RedisView(f"broker-{number}", f"192.0.2.{number}", status, message=f"broker-{number}: {status}")
     if status == rt.OK:
         view.role, view.master = ("replica", f"192.0.2.{master}:6379") if master else ("master", "")
@@ -49,15 +49,15 @@ def decide(sentinels: list[rt.SentinelView], redises: list[rt.RedisView]) -> rt.
 
 
 def test_the_majority_of_the_sentinels_is_believed() -> None:
-    """After a failover the group's order says nothing."""
+    """After a failover the group's order means nothing."""
     decision = decide([sentinel(n, 2) for n in (1, 2, 3)], [redis(1, 2), redis(2), redis(3, 2)])
     assert (decision.state, decision.address, decision.source) == ("found", ADDRESS["broker-2"], "sentinels")
 
 
-@pytest.mark.parametrize("silence", [rc.TIMEOUT, rc.REFUSED, rt.UNKNOWN_NAME])
-def test_one_unreachable_broker_does_not_matter(silence: str) -> None:
+@pytest.mark.parametrize("failure", [rc.TIMEOUT, rc.REFUSED, rt.UNKNOWN_NAME])
+def test_one_unreachable_broker_does_not_matter(failure: str) -> None:
     """Two of three are a majority."""
-    decision = decide([sentinel(1, status=silence), sentinel(2, 2), sentinel(3, 2)], [down(1), redis(2), redis(3, 2)])
+    decision = decide([sentinel(1, status=failure), sentinel(2, 2), sentinel(3, 2)], [down(1), redis(2), redis(3, 2)])
     assert decision.address == ADDRESS["broker-2"]
 
 
@@ -75,7 +75,7 @@ def test_one_sentinel_that_finds_the_master_down_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("second", [redis(2, 1), down(2), down(2, rc.TIMEOUT)])
-def test_a_named_master_must_say_that_it_is_one(second: rt.RedisView) -> None:
+def test_a_named_master_must_report_that_it_is_one(second: rt.RedisView) -> None:
     """Otherwise a failover is about to happen."""
     assert decide([sentinel(n, 2) for n in (1, 2, 3)], [redis(1), second, redis(3, 2)]).state == "wait"
 
@@ -84,7 +84,7 @@ def test_disagreement_is_waited_for_and_named() -> None:
     """No majority names one."""
     decision = decide([sentinel(1, 1), sentinel(2, 2), sentinel(3, status=rc.TIMEOUT)], [redis(1), redis(2), down(3, rc.TIMEOUT)])
     assert decision.state == "wait"
-    assert "broker-2 says 192.0.2.2:6379" in decision.message
+    assert "broker-2 reports 192.0.2.2:6379" in decision.message
 
 
 def test_a_master_outside_the_inventory_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_an_unreachable_broker_forbids_a_first_deployment() -> None:
     assert decide(no_sentinels(rc.TIMEOUT), [down(1, rc.TIMEOUT), down(2), down(3)]).state == "wait"
 
 
-def test_replication_tells_the_master_without_sentinels() -> None:
+def test_replication_names_the_master_without_sentinels() -> None:
     """As after a first run that ended between Redis and Sentinel."""
     decision = decide(no_sentinels(), [redis(1, 3), redis(2, 3), redis(3, replicas=2)])
     assert (decision.address, decision.source) == (ADDRESS["broker-3"], "replication")
@@ -156,7 +156,7 @@ def test_a_single_node_may_grow() -> None:
     ],
 )
 def test_state_files_decide_where_nothing_runs(states: dict[str, str | None], address: str, source: str) -> None:
-    """A host that was set up anew must not become master because it stands first."""
+    """A host that was set up anew must not become master because it is first."""
     decision = rt.decide_from_state(states, NODES, 6379)
     assert (decision.address, decision.source) == (ADDRESS[address], source)
 

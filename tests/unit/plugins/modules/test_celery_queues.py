@@ -22,7 +22,7 @@ OPTIONS = {"app_name": "proj", "user": pwd.getpwuid(os.geteuid()).pw_name, "queu
 
 
 class Release:
-    """The current release of an application, with an interpreter that answers as told."""
+    """The current release of an application, with an interpreter with given answers."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root

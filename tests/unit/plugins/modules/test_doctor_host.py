@@ -184,7 +184,7 @@ def test_brokers_are_tried_as_the_application_does(run, redis, sentinel, tmp_pat
     first, second = run(brokers=brokers(redis, sentinel), program=program(tmp_path))["connections"]
     assert (first["kind"], first["host"], first["port"], first["status"]) == ("redis", "broker-1", redis.port, "ok")
     assert (second["kind"], second["status"], second["master"]) == ("sentinel", "ok", "192.0.2.1:6379")
-    assert [words for words in redis.commands if words[0] in ("AUTH", "SELECT")] == [["AUTH", "prod", "redis password"], ["SELECT", "3"]]
+    assert [argv for argv in redis.commands if argv[0] in ("AUTH", "SELECT")] == [["AUTH", "prod", "redis password"], ["SELECT", "3"]]
     assert sentinel.sent("AUTH") == [["AUTH", "client", "sentinel-password"]]
 
 
@@ -206,7 +206,7 @@ def test_without_credentials_a_host_only_connects(run, redis, sentinel, tmp_path
     assert redis.commands == sentinel.commands == []
 
 
-def test_a_broker_tells_of_its_own_servers(run, redis, sentinel) -> None:
+def test_a_broker_reports_its_own_servers(run, redis, sentinel) -> None:
     own = {"host": "broker-1", "address": "127.0.0.1", "user": "admin", "password": "secret"}
     report = run(redis={**own, "port": redis.port}, sentinel={**own, "port": sentinel.port}, brokers=brokers(redis, sentinel))
     assert report["errors"] == {}

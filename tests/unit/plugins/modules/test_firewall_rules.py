@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A table is replaced only with a rollback that stands ready; nft and systemd are fakes."""
+"""A table is replaced only with a rollback that is ready; nft and systemd are fakes."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_confirmation_keeps_what_holds(host: Host) -> None:
     assert host.live == LOADED and host.units == [] and not host.previous.exists()
 
 
-def test_a_confirmation_after_the_rollback_says_so(host: Host) -> None:
+def test_a_confirmation_after_the_rollback_reports_it(host: Host) -> None:
     host.live = OLD
     host.run()
     host.roll_back()
@@ -162,7 +162,7 @@ def test_a_run_that_was_killed_between_its_steps_is_undone_first(host: Host) -> 
     assert "old;" in host.previous.read_text()
 
 
-def test_check_mode_tells_of_an_abandoned_rollback(host: Host) -> None:
+def test_check_mode_reports_an_abandoned_rollback(host: Host) -> None:
     host.live = LOADED
     host.activate(TIMER)
     assert host.run(check=True)["changed"]

@@ -31,7 +31,7 @@ class Failed(Exception):
 
 
 class Module:
-    """Stands in for AnsibleModule and makes virtual environments out of empty directories."""
+    """Replaces AnsibleModule and makes virtual environments out of empty directories."""
 
     def __init__(self, root, **params):
         self.params = {
@@ -291,7 +291,7 @@ def test_wheels_of_the_controller_do_not_stay(tmp_path):
     assert not os.path.exists(folder)
 
 
-def test_a_release_says_what_it_is_made_of_and_from_which_lock(tmp_path):
+def test_a_release_lists_what_it_is_made_of_and_from_which_lock(tmp_path):
     module = locked(tmp_path, source_type="package", source="proj")
     Release(module).install()
     reported = json.loads((tmp_path / "root/releases/1.0.0" / SBOM).read_text())

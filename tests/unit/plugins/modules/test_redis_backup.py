@@ -14,13 +14,13 @@ from ansible_collections.multinode.celery.plugins.modules import redis_backup, r
 
 
 class Module:
-    """A module whose commands end as told."""
+    """A module whose commands have given results."""
 
     def __init__(self, code: int = 0) -> None:
         self.code = code
 
     def run_command(self, argv: list[str]) -> tuple[int, str, str]:
-        """Say how the command ended."""
+        """Return how the command ended."""
         return self.code, "", "bad" if self.code else ""
 
 
@@ -39,7 +39,7 @@ def check(path: pathlib.Path, sha256: str = "", code: int = 0) -> None:
 
 
 def test_a_dump_with_its_checksum_is_accepted(dump: pathlib.Path) -> None:
-    """Whoever says the checksum."""
+    """Whoever computes the checksum."""
     check(dump)
     check(dump, hashlib.sha256(b"REDIS").hexdigest().upper())
 

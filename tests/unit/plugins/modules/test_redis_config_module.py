@@ -25,8 +25,8 @@ ACL = f"user admin on {HASH} ~* &* +@all\nuser prod on {HASH} ~prod:* resetchann
 class Redis(FakeRedis):
     """One that writes a value in its own way."""
 
-    def do_config_set(self, *words: str) -> bool:
-        return super().do_config_set(*["AKE" if word == "KEA" else word for word in words])
+    def do_config_set(self, *argv: str) -> bool:
+        return super().do_config_set(*["AKE" if word == "KEA" else word for word in argv])
 
 
 @pytest.fixture(name="redis")
@@ -45,7 +45,7 @@ def _run(redis: Redis, capsys: pytest.CaptureFixture[str]) -> c.Callable[..., di
 
 def changing(redis: Redis) -> list[list[str]]:
     """Commands that change something, without the user that nobody can be."""
-    return [words for words in redis.commands if words[1:2] and words[1] in ("SET", "SETUSER", "DELUSER") and not words[2].startswith("probe-")]
+    return [argv for argv in redis.commands if argv[1:2] and argv[1] in ("SET", "SETUSER", "DELUSER") and not argv[2].startswith("probe-")]
 
 
 def test_settings_that_mean_the_same_are_left_alone(run, redis) -> None:
@@ -61,7 +61,7 @@ def test_a_setting_is_changed_at_run_time(run, redis) -> None:
     assert result["diff"] == {"before": "maxmemory 1073741824\n", "after": "maxmemory 2gb\n"}
 
 
-def test_check_mode_tells_and_sends_nothing(run, redis) -> None:
+def test_check_mode_reports_and_sends_nothing(run, redis) -> None:
     result = run(check=True, config="maxmemory 2gb\n", acl=ACL)
     assert (result["changed"], result["settings"], result["users"]) == (True, ["maxmemory"], ["prod"])
     assert changing(redis) == [] and redis.settings == LIVE and set(redis.users) == {"default", "admin"}

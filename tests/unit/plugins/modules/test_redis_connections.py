@@ -24,7 +24,7 @@ id=9 addr=192.0.2.99:40001 laddr=192.0.2.11:6379 fd=11 name= age=5000 idle=0 use
         (200, ["192.0.2.2"], [("7", "from a host that is not known"), ("8", "from a host that is not known")]),
     ],
 )
-def test_what_is_old_or_strange_is_found(oldest, addresses, found) -> None:
+def test_what_is_old_or_unlisted_is_found(oldest, addresses, found) -> None:
     rows = redis_connections.doubtful(parse_clients(LISTING), ["prod"], oldest, addresses)
     assert [(row["id"], row["why"]) for row in rows] == found
 

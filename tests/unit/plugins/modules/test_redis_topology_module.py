@@ -99,5 +99,5 @@ def test_previous_passwords_are_good_enough(run) -> None:
 
 def test_nothing_is_changed_on_any_server(run, redis, sentinel) -> None:
     run()
-    asked = {" ".join(words[:2]).upper() for server in (redis, sentinel) for words in server.commands if words[0] not in ("AUTH", "PING")}
+    asked = {" ".join(argv[:2]).upper() for server in (redis, sentinel) for argv in server.commands if argv[0] not in ("AUTH", "PING")}
     assert asked == {"INFO REPLICATION", "INFO KEYSPACE", "SENTINEL GET-MASTER-ADDR-BY-NAME", "SENTINEL MASTER", "SENTINEL CKQUORUM"}

@@ -17,7 +17,7 @@ from module_run import ModuleRun
 
 HASH = "#" + "b" * 64
 ACL = f"user admin on {HASH} ~* &* +@all\nuser peer on {HASH} resetchannels -@all +ping\n"
-# What a Sentinel does not report stands in its own file.
+# What a Sentinel does not report is in its own file.
 STATE = "sentinel monitor celery 192.0.2.1 6379 2\nsentinel auth-pass celery master-password\nsentinel auth-user celery sentinel\n"
 
 
@@ -45,8 +45,8 @@ def _run(sentinel: FakeRedis, tmp_path: pathlib.Path, capsys: pytest.CaptureFixt
 def changing(sentinel: FakeRedis) -> list[list[str]]:
     """Commands that change something, without the user that nobody can be."""
     verbs = [["SENTINEL", "SET"], ["SENTINEL", "MONITOR"], ["SENTINEL", "REMOVE"], ["ACL", "SETUSER"], ["ACL", "DELUSER"]]
-    sent = [words for words in sentinel.commands if words[:2] in verbs or words[:3] == ["SENTINEL", "CONFIG", "SET"]]
-    return [words for words in sent if not words[2].startswith("probe-")]
+    sent = [argv for argv in sentinel.commands if argv[:2] in verbs or argv[:3] == ["SENTINEL", "CONFIG", "SET"]]
+    return [argv for argv in sent if not argv[2].startswith("probe-")]
 
 
 def test_a_sentinel_that_is_as_it_should_be_is_left_alone(run, sentinel) -> None:
@@ -72,7 +72,7 @@ def test_passwords_are_changed_and_not_shown(run, sentinel) -> None:
     assert not [word for word in ("a-new-one", "another-new-one", "master-password", "peer-password") if word in shown]
 
 
-def test_check_mode_tells_and_sends_nothing(run, sentinel) -> None:
+def test_check_mode_reports_and_sends_nothing(run, sentinel) -> None:
     result = run(check=True, quorum=3, acl=ACL)
     assert (result["changed"], result["settings"], result["users"]) == (True, ["quorum"], ["peer"])
     assert changing(sentinel) == [] and sentinel.masters["celery"]["quorum"] == "2"

@@ -73,7 +73,7 @@ def test_no_variable_and_no_second_command_is_read_from_a_command(run) -> None:
 
 def test_secrets_are_left_out_of_files_and_of_commands(run, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "app.conf"
-    # Ansible takes out what it was told; a password that the inventory does not have is found by what stands around it.
+    # Ansible takes out the values that it knows; a password that the inventory does not have is found by the text around it.
     path.write_text(f"url = redis://prod:of-somebody-else@192.0.2.1/0\nother = {SECRET}\nport = 6379\n")
     texts = run(files=[str(path)], commands={"echo.txt": f"echo {SECRET} redis://prod:of-somebody-else@192.0.2.1/0"}, secrets=[SECRET])
     assert len(texts) == 2 and all("192.0.2.1" in text for text in texts.values())
@@ -82,7 +82,7 @@ def test_secrets_are_left_out_of_files_and_of_commands(run, tmp_path: pathlib.Pa
 
 
 class Action(action.ActionModule):
-    """The action with a host that answers as told."""
+    """The action with a host of given answers."""
 
     def __init__(self, directory: pathlib.Path, answer: dict[str, t.Any] | Exception) -> None:
         self._task = SimpleNamespace(args={"directory": str(directory), "files": ["/x"]})

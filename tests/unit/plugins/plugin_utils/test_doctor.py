@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The doctor's judgement of what hosts told: nothing on a healthy cluster, and one finding for each fault."""
+"""The doctor's findings from what hosts reported: nothing on a healthy cluster, and one finding for each fault."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def test_queue_that_no_pool_names(case: Case) -> None:
 def test_wrong_vhost(case: Case) -> None:
     case.reported("w-1")["program"]["configured"]["vhost"] = "5"
     finding = case.only()
-    assert finding.check == "environment" and "vhost 5, the inventory says 0" in finding.message
+    assert finding.check == "environment" and "vhost 5, the inventory sets 0" in finding.message
 
 
 def test_old_messages(case: Case) -> None:
@@ -297,7 +297,7 @@ def test_drift(case: Case) -> None:
 def test_other_release_is_not_reported_as_drift(case: Case) -> None:
     case.hosts["w-1"]["differences"] = {"/opt/celery/proj/current": "points to releases/2, not to releases/1"}
     case.reported("w-1")["program"]["release"] = "2"
-    assert case.only().message == "Release 2 is deployed, the inventory says 1"
+    assert case.only().message == "Release 2 is deployed, the inventory sets 1"
 
 
 def test_node_that_the_inventory_does_not_name(case: Case) -> None:

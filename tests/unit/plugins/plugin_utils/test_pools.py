@@ -22,7 +22,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils import pools, pre
 SPEC_FILE = pathlib.Path(__file__).resolve().parents[4] / "roles/celery_worker/meta/argument_specs.yml"
 # As the role's spec validation reads it.
 SPEC = DataLoader().load_from_file(str(SPEC_FILE))["argument_specs"]["main"]["options"]
-# The role replaces children by default; who sets the defaults says so or has none replaced.
+# The role replaces children by default; who sets the defaults states it or has none replaced.
 ROLE_DEFAULTS = {"max_tasks_per_child": 1000}
 
 ANYTHING = (None, "", "x", 0, 1, -1, 3, "3", "²", 2.0, True, False, [], ["a"], [None], {}, {"a": 1}, "auto", [1, "b c"], " 2", "007")

@@ -51,8 +51,8 @@ def test_a_lock_is_read_with_markers_and_several_hashes():
         ("celery==5.7.0", "'celery==5.7.0' has no hash"),
         (f"celery>=5.7 --hash=sha256:{DIGEST}", "'celery>=5.7' is not pinned"),
         (f"celery==5.* --hash=sha256:{DIGEST}", "is not pinned"),
-        (f"-r more.txt\ncelery==5.7.0 --hash=sha256:{DIGEST}", "'-r' brings what"),
-        ("-e .", "'-e' brings what"),
+        (f"-r more.txt\ncelery==5.7.0 --hash=sha256:{DIGEST}", "'-r' adds what"),
+        ("-e .", "'-e' adds what"),
         ("./proj", "is not a package"),
     ],
 )

@@ -75,7 +75,7 @@ def deployment(files: RoleFiles, host: str = "a", **inputs: object) -> Deploymen
     return Deployment(files, Templar(files.loader), inputs, {}, uses[host])
 
 
-def test_a_playbook_tells_which_roles_run_on_which_pattern(files: RoleFiles) -> None:
+def test_a_playbook_shows_which_roles_run_on_which_pattern(files: RoleFiles) -> None:
     uses = {pattern: [(use.role, use.entry) for use in found] for pattern, found in files.uses().items()}
     assert uses == {
         "apps:webs": [("lonely", "one")],
@@ -90,7 +90,7 @@ def test_dependencies_come_before_the_role_with_what_it_was_given(files: RoleFil
     assert uses["cluster"].variables == {} and uses["web"].variables == {}
 
 
-def test_a_dependency_brings_defaults_variables_and_specs(files: RoleFiles) -> None:
+def test_a_dependency_provides_defaults_variables_and_specs(files: RoleFiles) -> None:
     one = deployment(files, cluster_name="prod")
     assert one.roles == ["lonely", "cluster", "app"]
     assert one.value("cluster_port") == 6379 and one.value("__cluster_paths") == ["/etc/proj"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rendered configuration of Alertmanager says what the variables say."""
+"""The rendered configuration of Alertmanager has what the variables set."""
 
 from __future__ import annotations
 

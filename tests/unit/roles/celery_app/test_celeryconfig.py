@@ -255,7 +255,7 @@ def test_the_scheduler_keeps_its_keys_under_the_prefix_of_the_environment(render
     assert settings(rendered, expression) == ["prod:redbeat:", 2, 30]
 
 
-def test_a_message_says_when_it_was_sent(rendered):
+def test_a_message_states_when_it_was_sent(rendered):
     code = """
 import time
 from celery.signals import before_task_publish
@@ -272,7 +272,7 @@ def test_nodes_have_a_queue_of_their_own_unless_switched_off(rendered, tmp_path)
     assert settings(tmp_path, "app.conf.worker_direct") is False
 
 
-def test_a_worker_tells_nobody_how_it_reaches_the_sentinels(rendered):
+def test_a_worker_reports_to_nobody_how_it_reaches_the_sentinels(rendered):
     code = """
 from types import SimpleNamespace
 from celery.signals import celeryd_after_setup

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the configuration module with TLS and dials servers of several kinds with it."""
+"""Renders the configuration module with TLS and connects to servers of several kinds with it."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def rendered(tmp_path_factory, own):
     return plain.render(tmp_path_factory.mktemp("rendered"), cluster_tls_enabled=True, **variables)
 
 
-def dial(rendered: pathlib.Path, port: int, **environment: str) -> str:
-    """Dial a server as every program of the environment does."""
+def connect(rendered: pathlib.Path, port: int, **environment: str) -> str:
+    """Connect to a server as every program of the environment does."""
     code = f"""
 import redis
 app.conf.broker_url
@@ -96,18 +96,18 @@ except OSError as error:
 
 def test_the_own_host_is_reached(rendered, own):
     with server(own) as port:
-        assert dial(rendered, port) == "seen"
+        assert connect(rendered, port) == "seen"
 
 
 def test_a_certificate_of_another_ca_is_refused(rendered, tmp_path):
     unlisted = tls.new_ca("unlisted", 2)
     with server(files(tmp_path / "host", unlisted, unlisted, "broker-1", "127.0.0.1")) as port:
-        assert "certificate verify failed" in dial(rendered, port)
+        assert "certificate verify failed" in connect(rendered, port)
 
 
 def test_a_certificate_for_another_address_is_refused(rendered, ca, tmp_path):
     with server(files(tmp_path / "host", ca, ca, "broker-1", "127.0.0.2")) as port:
-        assert "IP address mismatch" in dial(rendered, port)
+        assert "IP address mismatch" in connect(rendered, port)
 
 
 def test_a_ca_of_the_system_is_not_trusted(rendered, tmp_path):
@@ -116,7 +116,7 @@ def test_a_ca_of_the_system_is_not_trusted(rendered, tmp_path):
     code = "import ssl\nimport celeryconfig\nnumber = len(ssl.create_default_context().get_ca_certs())"
     assert plain.settings(rendered, "number", code, SSL_CERT_FILE=host["ca.pem"]) == 1
     with server(host) as port:
-        assert "certificate verify failed" in dial(rendered, port, SSL_CERT_FILE=host["ca.pem"])
+        assert "certificate verify failed" in connect(rendered, port, SSL_CERT_FILE=host["ca.pem"])
 
 
 def test_a_server_of_the_application_is_verified_as_ever(rendered):

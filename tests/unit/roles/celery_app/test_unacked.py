@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens to a message that was taken and could not be noted: kombu's own channel, with a fake of a broker."""
+"""What happens to a message that was delivered and could not be recorded: kombu's own channel, with a fake of a broker."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def test_a_message_that_cannot_be_noted_goes_back_to_its_queue_once_the_broker_a
     worker.turn()
     [message] = queued(broker)
     assert (message["body"], message["properties"]["delivery_tag"]) == ("Yg==", "tag")
-    # It was noted, and the note was taken away, by which kombu puts messages back.
-    assert [words[1:4:2] for words in broker.sent("ZADD")] == [["unacked_index", "tag"]]
+    # It was recorded, and the record was removed, by which kombu puts messages back.
+    assert [argv[1:4:2] for argv in broker.sent("ZADD")] == [["unacked_index", "tag"]]
     assert broker.hashes["unacked"] == {} and broker.scores["unacked_index"] == {}
     assert len(broker.sent("ZRANGE")) == 1, "kombu looks for messages past their time all the same"
     assert not path.exists()

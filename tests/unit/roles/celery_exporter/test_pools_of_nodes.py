@@ -46,7 +46,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> t.Any:
      # Started by hand, in a pool that is not in the inventory, and on a host that is not.
      ("video-8@cpu-1", ("video", "cpu-1")), ("other-2@cpu-1", ("other-2", "cpu-1")), ("video-3@new", ("video", "new")), ("celery@", ("celery", ""))],
 )  # fmt: skip
-def test_a_node_is_of_the_pool_that_the_inventory_says(program: t.Any, node: str, expected: tuple[str, str]) -> None:
+def test_a_node_is_of_the_pool_that_the_inventory_sets(program: t.Any, node: str, expected: tuple[str, str]) -> None:
     written = environment_pools(FLEET, FLEET, "prod")["nodes"]
     assert program.Pools(written).of(node) == expected
     # The program and the collection read the rules alike.

@@ -34,7 +34,7 @@ def record(beat=0.0, pool="prefork", slots=2, slots_used=0, finished=5, active=(
 
 
 def watch(heartbeat, seconds, state="S", backlog=1, broker=True, beating=True, step=30):
-    """Look every so often at a node that does not change, as long as its loop turns or not; return the first judgement."""
+    """Look every so often at a node that does not change, as long as its loop turns or not; return the first verdict."""
     memory, now = {}, 0.0
     while now <= seconds:
         if beating:

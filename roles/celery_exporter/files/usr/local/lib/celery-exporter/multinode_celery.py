@@ -29,7 +29,7 @@ FINISHED = ("succeeded", "failed", "retried", "rejected", "revoked")
 
 
 class Pools:
-    """Tells the pool and the host of a node by its name, as the settings say; nodes that fit nothing are pools of their own."""
+    """Finds the pool and the host of a node by its name and the settings; nodes that fit nothing are pools of their own."""
 
     def __init__(self, nodes: t.Iterable[t.Mapping[str, str]]) -> None:
         self._patterns = [(re.compile(entry["pattern"]), entry["pool"]) for entry in nodes]
@@ -69,7 +69,7 @@ class Exporter(library.Exporter):
     def track_task_event(self, event: dict[str, t.Any]) -> None:
         """Count an event as the library does, and the end of a task under its pool."""
         self.last_event = time.time()
-        # Workers do not say where a task came from, but most nodes consume one queue.
+        # Workers do not report where a task came from, but most nodes consume one queue.
         queues = [queue for queue in self.consumed.get(event["hostname"], []) if not queue.endswith(".dq2")]
         event.setdefault("queue", queues[0] if len(queues) == 1 else "")
         super().track_task_event(event)
@@ -113,7 +113,7 @@ class Exporter(library.Exporter):
     # --- scrapes ---
 
     def scrape(self) -> None:
-        """Bring the library's gauges up to date; workers are asked elsewhere, which takes seconds."""
+        """Update the library's gauges; workers are asked elsewhere, which takes seconds."""
         with self.lock:
             self.track_timed_out_workers()
             try:
@@ -141,12 +141,12 @@ class Exporter(library.Exporter):
         return [(node, queue) for node, queues in living for queue in queues if not queue.endswith(f"{node}.dq2")]
 
     def describe(self) -> list[t.Any]:
-        """Have nothing to say before the first scrape."""
+        """Have no metrics before the first scrape."""
         return []
 
     def collect(self) -> t.Iterator[t.Any]:
         """Return what the library does not know."""
-        yield GaugeMetricFamily("multinode_events_last_seconds", "Time since a worker said anything.", value=time.time() - self.last_event)
+        yield GaugeMetricFamily("multinode_events_last_seconds", "Time since the last event of any worker.", value=time.time() - self.last_event)
         family = GaugeMetricFamily("multinode_queue_consumers", "Nodes that consume a queue.", labels=["queue"])
         for queue, count in self.consumers().items():
             family.add_metric([queue], count)
@@ -180,7 +180,7 @@ class Exporter(library.Exporter):
             time.sleep(self.settings["consumers_interval_seconds"])
 
     def listen(self) -> None:
-        """Count events permanently, on a new connection whenever nothing comes: a broker that hangs does not say so."""
+        """Count events permanently, on a new connection whenever nothing comes: a broker that hangs does not report it."""
         handlers: dict[str, t.Any] = {
             "worker-heartbeat": self.track_worker_heartbeat,
             "worker-online": lambda event: self.track_worker_status(event, True),

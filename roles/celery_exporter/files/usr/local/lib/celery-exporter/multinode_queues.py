@@ -93,7 +93,7 @@ def queue_keys(queue: str, options: t.Mapping[str, t.Any]) -> dict[int, str]:
 
 
 def sent_at(message: t.Mapping[str, t.Any]) -> float | None:
-    """Return when a message was sent, unless its producer does not say."""
+    """Return when a message was sent, unless its producer does not state it."""
     value = (message.get("headers") or {}).get(SENT_AT)
     return float(value) if isinstance(value, (int, float)) else None
 
@@ -191,7 +191,7 @@ class Reader:
         return self.first_seen[place][1]
 
     def _learn(self, client: t.Any, scores: t.Mapping[str, float]) -> None:
-        """Note the queues of messages that were taken since the last look; what is gone is forgotten."""
+        """Record the queues of messages that were delivered since the last look; remove what is gone."""
         new = [tag for tag in scores if tag not in self.origins]
         self.origins = {tag: queue for tag, queue in self.origins.items() if tag in scores}
         for tag, entry in zip(new, client.hmget(self.unacked, new) if new else []):
@@ -230,7 +230,7 @@ class Collector:
             try:
                 snapshot = self.reader.look()
             except Exception as error:
-                # Whatever it is, the exporter outlives it; the type says enough and holds no address or secret.
+                # Whatever it is, the exporter outlives it; the type tells enough and holds no address or secret.
                 logger.warning("no answer from the broker: %s", type(error).__name__)
         yield GaugeMetricFamily("multinode_queues_up", "Whether this scrape reached the master.", value=int(snapshot is not None))
         yield GaugeMetricFamily("multinode_queues_scrape_seconds", "Time that the look took.", value=time.monotonic() - begin)
@@ -239,10 +239,10 @@ class Collector:
         yield GaugeMetricFamily("multinode_unacked_total", "Messages that workers hold.", value=snapshot.unacked_total)
         for name, text, values in (
             ("multinode_queue_length", "Messages that wait in a queue.", snapshot.length),
-            ("multinode_queue_oldest_message_age_seconds", "Age of the message that is taken next.", snapshot.oldest),
-            ("multinode_queue_with_unknown_age", "Whether that message says nothing of its age.", snapshot.unknown_age),
+            ("multinode_queue_oldest_message_age_seconds", "Age of the message that is delivered next.", snapshot.oldest),
+            ("multinode_queue_with_unknown_age", "Whether that message has no time of sending.", snapshot.unknown_age),
             ("multinode_queue_unacked", "Messages of a queue that workers hold.", snapshot.unacked),
-            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was taken.", snapshot.unacked_oldest),
+            ("multinode_queue_unacked_oldest_age_seconds", "Time since the first of them was delivered.", snapshot.unacked_oldest),
         ):
             family = GaugeMetricFamily(name, text, labels=["queue"])
             for queue, value in values.items():

@@ -6,8 +6,8 @@ A node hangs when one of these lasts longer than the threshold:
 
 stopped   its main process is stopped by a signal
 stuck     its loop does not turn, although the broker can be reached
-idle      messages wait in its queues, a place is free, and it neither takes nor finishes any
-overdue   messages wait, every place is taken, and every task runs beyond its time limit
+idle      messages wait in its queues, a slot is free, and it neither takes nor finishes any
+overdue   messages wait, every slot is occupied, and every task runs beyond its time limit
 
 A task that runs long within its time limit, or without one, keeps its node busy. It is never a hang.
 """
@@ -79,7 +79,7 @@ def evaluate(heartbeat: t.Mapping[str, t.Any], look: Look, memory: t.Mapping[str
     if heartbeat["pool"] == "solo" and heartbeat["active"]:
         # Its loop stands still while a task runs, and it cannot end one by itself.
         return "overdue" if all(overdue(task, silence_seconds, margin) for task in heartbeat["active"]) else ""
-    # Without a broker the loop rests: the worker dials again and again.
+    # Without a broker the loop rests: the worker connects again and again.
     reachable = look.broker_since is not None and look.now - look.broker_since > threshold
     return "stuck" if reachable else ""
 
