@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
 
     def _brokers(self, plan: Deployment, groups: dict[str, list[str]]) -> dict[str, t.Any]:
         """Return where every Redis and Sentinel is that this host depends on."""
-        hosts = groups.get((plan.value("cluster_groups") or {}).get("brokers"), [])
+        hosts = groups.get((plan.value("cluster_groups") or {}).get("brokers", ""), [])
         connection = plan.value("cluster_connection")
         if not hosts or not connection:
             return {}

@@ -139,7 +139,10 @@ def evaluate(
 ) -> list[Finding]:
     """Return everything that the checks find, the worst first; a check that breaks is told and does not hide the others."""
     found: list[Finding] = []
-    for check, subject in (*itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)):
+    pairs: list[tuple[t.Callable[[t.Any], t.Iterator[Finding]], t.Any]] = [
+        *itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)
+    ]  # fmt: skip
+    for check, subject in pairs:
         try:
             found.extend(check(subject))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

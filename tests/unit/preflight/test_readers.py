@@ -12,8 +12,9 @@ import subprocess
 import sys
 import typing as t
 
-import inventories
 import pytest
+
+import inventories
 
 # Redis and Sentinel write them; what they begin with depends on who is the master.
 STATE_FILES = {"/var/lib/redis-broker/redis.conf", "/var/lib/redis-broker/sentinel.conf"}

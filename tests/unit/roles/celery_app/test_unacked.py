@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_node_from_starting(start, tm
 
 
 def test_an_acknowledgement_that_fails_is_made_once_the_broker_answers(start, broker):
-    worker, path = start()
+    worker, _path = start()
     worker.take("done")
     worker.take("runs")
     broker.leave()
