@@ -32,4 +32,10 @@ if compgen -G 'tests/sanity/ignore*' >/dev/null; then
   echo "An ignore file hides findings: fix them instead." >&2
   exit 1
 fi
-PATH="$work/bin:$home:/usr/bin:/bin" ansible-test sanity --local --color no "$@"
+# Of the programs that it takes from the PATH it only warns when they are missing.
+PATH="$work/bin:$home:/usr/bin:/bin"
+if ! command -v shellcheck >/dev/null; then
+  echo "shellcheck is missing: make venv installs it." >&2
+  exit 1
+fi
+ansible-test sanity --local --color no "$@"
