@@ -130,7 +130,7 @@ def mix(options: argparse.Namespace) -> None:
     run_producers(
         [
             Producer(app, Schedule(one["rate"], options.seconds, one.get("count", 0), False), one["task"], one["args"], one["queue"],
-                   options.threads)
+                     options.threads)
             for one in json.loads(options.streams)
         ],
         options,

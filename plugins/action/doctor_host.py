@@ -11,8 +11,8 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief, differences
-from ansible_collections.multinode.celery.plugins.plugin_utils.pools import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
 MODULE = "multinode.celery.doctor_host"
