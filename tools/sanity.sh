@@ -3,6 +3,11 @@
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 home=$(dirname "$(command -v ansible-test)")
+# ansible-test only warns where it is missing.
+if ! PATH="$home:/usr/bin:/bin" command -v shellcheck >/dev/null; then
+  echo "shellcheck is missing: make venv installs it." >&2
+  exit 1
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -32,10 +37,4 @@ if compgen -G 'tests/sanity/ignore*' >/dev/null; then
   echo "An ignore file hides findings: fix them instead." >&2
   exit 1
 fi
-# Of the programs that it takes from the PATH it only warns when they are missing.
-PATH="$work/bin:$home:/usr/bin:/bin"
-if ! command -v shellcheck >/dev/null; then
-  echo "shellcheck is missing: make venv installs it." >&2
-  exit 1
-fi
-ansible-test sanity --local --color no "$@"
+PATH="$work/bin:$home:/usr/bin:/bin" ansible-test sanity --local --color no "$@"
