@@ -16,7 +16,7 @@ demo-down: venv engine ## Remove the demo
 test: venv engine ## Run every check and test
 	@tools/test.sh
 
-lint: venv ## Lint playbooks, roles, YAML, changelog and plugin documentation
+lint: venv ## Lint shell scripts, Python and its types, YAML, roles, playbooks, changelog and plugin documentation
 	tools/lint.sh
 
 unit: venv .venv/bin/promtool ## Test plugins and scripts, and compare specs, defaults and READMEs

@@ -3,6 +3,11 @@
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 home=$(dirname "$(command -v ansible-test)")
+# ansible-test only warns where it is missing.
+if ! PATH="$home:/usr/bin:/bin" command -v shellcheck >/dev/null; then
+  echo "shellcheck is missing: make venv installs it." >&2
+  exit 1
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -46,7 +46,8 @@ def of_a_play(name: str, description: str, playbook: list[dict[str, t.Any]]) -> 
 
     :raises KeyError: when no play of the playbook has it.
     """
-    value = next((play["vars"] for play in playbook if name in (play.get("vars") or {})), {})[name]
+    given: dict[str, t.Any] = next((play["vars"] for play in playbook if name in (play.get("vars") or {})), {})
+    value = given[name]
     # It outranks the inventory, which an input does not.
     return {"type": "bool" if isinstance(value, bool) else type(value).__name__, "description": f"{description} Without an answer: {shown(value)}."}
 

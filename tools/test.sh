@@ -3,7 +3,7 @@
 # others from running, except that some need the hosts of the cluster. The checks that need no hosts and the scenarios
 # that have hosts of their own run beside the cluster; their output is shown when they end.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 logs=reports/test
 mkdir -p "$logs"
 rm -f "$logs/destroy.row"

@@ -7,11 +7,12 @@ Only pure functions: they are given text and times, and touch no host.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 # "[2026-11-22 15:25:00,123: INFO/ForkPoolWorker-1] Task proj.tasks.noop[<uuid>] succeeded in 0.01s: None"
@@ -41,7 +42,7 @@ class Send(NamedTuple):
 
 def parse_moment(day: str, clock: str, milli: str) -> float:
     """Seconds since the epoch of a log line; test hosts keep UTC."""
-    return datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp() + int(milli) / 1000
+    return datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp() + int(milli) / 1000
 
 
 def parse_log(text: str, node: str, *events: str) -> list[Execution]:
@@ -96,7 +97,7 @@ def longest_gap(moments: Iterable[float], start: float, end: float) -> float:
     """Longest stretch without an event inside [start, end], both ends counted as events."""
     inside = sorted(moment for moment in moments if start <= moment <= end)
     points = [start, *inside, end]
-    return max((later - earlier for earlier, later in zip(points, points[1:])), default=0.0)
+    return max((later - earlier for earlier, later in itertools.pairwise(points)), default=0.0)
 
 
 def account(

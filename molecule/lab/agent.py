@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
@@ -30,7 +32,7 @@ def application() -> Celery:
 _emit_lock = threading.Lock()
 
 
-def emit(record: dict) -> None:
+def emit(record: dict[str, Any]) -> None:
     with _emit_lock:
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
@@ -74,7 +76,7 @@ class Schedule:
 class Producer:
     """Sends one stream of tasks with a few threads and reports the outcome of each."""
 
-    def __init__(self, app: Celery, schedule: Schedule, task: str, arguments: list, queue: str, threads: int) -> None:
+    def __init__(self, app: Celery, schedule: Schedule, task: str, arguments: list[Any], queue: str, threads: int) -> None:
         self.app, self.schedule, self.task, self.arguments = app, schedule, task, arguments
         self.extra = {"queue": queue} if queue else {}
         self.threads = [threading.Thread(target=self.run, daemon=True) for unused in range(threads)]
@@ -92,11 +94,21 @@ class Producer:
                 emit({"id": task_id, "sent": started, "returned": time.time(), **self.extra})
 
 
+def when_input_ends(*actions: Callable[[], None]) -> None:
+    """Act when whoever started this program closes its input, on purpose or by dying."""
+
+    def wait() -> None:
+        sys.stdin.read()
+        for act in actions:
+            act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def run_producers(producers: list[Producer], options: argparse.Namespace) -> None:
     schedules = [producer.schedule for producer in producers]
     if options.until_closed:
-        # Whoever started the producers ends them by closing their input, on purpose or by dying.
-        threading.Thread(target=lambda: (sys.stdin.read(), [schedule.close() for schedule in schedules]), daemon=True).start()
+        when_input_ends(*(schedule.close for schedule in schedules))
     threads = [thread for producer in producers for thread in producer.threads]
     for thread in threads:
         thread.start()
@@ -118,14 +130,14 @@ def mix(options: argparse.Namespace) -> None:
     run_producers(
         [
             Producer(app, Schedule(one["rate"], options.seconds, one.get("count", 0), False), one["task"], one["args"], one["queue"],
-                   options.threads)
+                     options.threads)
             for one in json.loads(options.streams)
         ],
         options,
     )
 
 
-def connection_settings(app: Celery) -> dict:
+def connection_settings(app: Celery) -> dict[str, Any]:
     url = urlsplit(str(app.conf.broker_url).split(";", maxsplit=1)[0])
     return {
         "username": unquote(url.username or "") or None,
@@ -137,6 +149,8 @@ def connection_settings(app: Celery) -> dict:
 def probe(options: argparse.Namespace) -> None:
     """Try to write to one Redis again and again, and report each answer."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     app = application()
     prefix = (app.conf.broker_transport_options or {}).get("global_keyprefix", "")
@@ -147,12 +161,12 @@ def probe(options: argparse.Namespace) -> None:
     port = options.port or (6380 if tls else 6379)
     closed = threading.Event()
     if options.until_closed:
-        threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+        when_input_ends(closed.set)
     deadline = time.time() + options.seconds
     while time.time() < deadline and not closed.is_set():
         started = time.time()
         client = redis.Redis(host=options.address, port=port, socket_timeout=options.timeout,
-                             socket_connect_timeout=options.timeout, retry=None, **settings)
+                             socket_connect_timeout=options.timeout, retry=Retry(NoBackoff(), 0), **settings)
         try:
             client.set(f"{prefix}lab:probe", str(started), ex=600)
             outcome = "accepted"
@@ -166,11 +180,11 @@ def probe(options: argparse.Namespace) -> None:
     emit({"summary": "probe", "end": time.time()})
 
 
-def identifier(message: dict) -> str:
+def identifier(message: dict[str, Any]) -> str:
     return (message.get("headers") or {}).get("id") or (message.get("properties") or {}).get("correlation_id", "")
 
 
-def pending(app: Celery, queues: list[str]) -> dict:
+def pending(app: Celery, queues: list[str]) -> dict[str, Any]:
     """Ids that still wait in a queue or were delivered and not acknowledged."""
     import redis
 
@@ -186,7 +200,7 @@ def settle(options: argparse.Namespace) -> None:
     """Wait until nothing is queued or unacknowledged, within a bound; then report what is left."""
     app = application()
     started = time.time()
-    state: dict = {"queued": None, "unacked": None}
+    state: dict[str, Any] = {"queued": None, "unacked": None}
     while time.time() - started < options.seconds:
         try:
             state = pending(app, options.queues)

@@ -92,7 +92,7 @@ def drain(lab: Lab, host: str, seconds: int, hang: str = "", **variables: Any) -
 
 def scale(lab: Lab, host: str, high: int, low: int) -> dict[str, Any]:
     """Scale a pool up and down while its tasks run."""
-    pool = {"celery_worker_scale_pool": "video", "celery_worker_scale_hosts": [host]}
+    pool: dict[str, Any] = {"celery_worker_scale_pool": "video", "celery_worker_scale_hosts": [host]}
     with Load(lab, [*short_streams(), Stream(LONG, [4], VIDEO, 1)]) as load:
         lab.playbook("playbooks/ops/scale.yml", **pool, celery_worker_scale_instances=high)
         up = nodes_up(lab, host)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from lab import report
@@ -22,7 +23,7 @@ AIM_GAP = {"kill": 8, "partition": 8, "hang": 15}
 # An unacknowledged message of a dead worker is looked for this often, see unacked_restore_interval.
 SWEEP = 10
 
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[[Lab, str], None], Callable[[Lab, str], None]]] = {
     "kill": (lambda lab, host: lab.kill(host), lambda lab, host: lab.start(host)),
     "partition": (lambda lab, host: lab.cut(host), lambda lab, host: lab.join(host)),
     "hang": (lambda lab, host: lab.signal_brokers(host, "SIGSTOP"), lambda lab, host: lab.signal_brokers(host, "SIGCONT")),

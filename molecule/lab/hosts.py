@@ -8,12 +8,14 @@ which also reaches a host whose network is gone.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
 import tarfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,12 @@ class Program:
             reader.start()
 
     def _read(self) -> None:
+        assert self.process.stdout
         for line in self.process.stdout:
             self.lines.append(line)
 
     def _read_errors(self) -> None:
+        assert self.process.stderr
         for line in self.process.stderr:
             self.errors.append(line)
 
@@ -55,6 +59,7 @@ class Program:
 
     def close(self) -> None:
         """Ask the program to end."""
+        assert self.process.stdin
         self.process.stdin.close()
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
@@ -147,10 +152,9 @@ class Lab:
             if self.name not in state["NetworkSettings"]["Networks"]:
                 self.join(host)
         for host in self.group("brokers"):
-            try:
+            # Where its systemd is not up yet nothing is stopped.
+            with contextlib.suppress(RuntimeError):
                 self.signal_brokers(host, "SIGCONT")
-            except RuntimeError:
-                pass  # its systemd is not up yet, so nothing there is stopped
 
     # --- brokers ---
 
@@ -261,9 +265,9 @@ class Lab:
         ).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             return {
-                f"{Path(member.name).stem}@{host}": files.extractfile(member).read().decode(errors="replace")
+                f"{Path(member.name).stem}@{host}": content.read().decode(errors="replace")
                 for member in files.getmembers()
-                if member.isfile() and member.name.endswith(".log")
+                if member.name.endswith(".log") and (content := files.extractfile(member))
             }
 
     def executions(self, hosts: list[str] | None = None, event: str = "succeeded") -> list[Execution]:
@@ -279,7 +283,7 @@ class Lab:
         ]
 
 
-def wait_until(check, seconds: float, step: float = 0.5) -> float | None:
+def wait_until(check: Callable[[], object], seconds: float, step: float = 0.5) -> float | None:
     """Seconds until check() is true, None when it never was."""
     started = time.time()
     while time.time() - started < seconds:

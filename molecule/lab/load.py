@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from lab.accounting import account, longest_gap, parse_records
 from lab.hosts import Lab, progress, wait_until
@@ -26,7 +27,8 @@ START_SECONDS = 40
 LONGEST_SECONDS = 1800
 
 
-class Stream(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Stream:
     """Tasks of one kind, a number of them each second; with a count no more than that many."""
 
     task: str
@@ -45,7 +47,7 @@ class Load:
 
     def __enter__(self) -> Load:
         self.lab.install_agent(self.lab.scheduler)
-        streams = json.dumps([stream._asdict() for stream in self.streams])
+        streams = json.dumps([dataclasses.asdict(stream) for stream in self.streams])
         self.program = self.lab.agent(self.lab.scheduler, "mix", "--streams", streams, "--seconds", str(LONGEST_SECONDS), "--until-closed")
         if wait_until(lambda: self.program.lines, START_SECONDS, 0.1) is None:
             self.program.close()

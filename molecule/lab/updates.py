@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 from lab import ROOT, playbooks, report
@@ -84,7 +85,7 @@ def consumers(lab: Lab, since: float, until: float) -> dict[str, dict[str, int]]
     }
 
 
-def under_load(lab: Lab, name: str, streams: list[Stream] | None = None, before=None, **variables: Any) -> dict[str, Any]:
+def under_load(lab: Lab, name: str, streams: list[Stream] | None = None, before: Callable[[], object] | None = None, **variables: Any) -> dict[str, Any]:
     """Run an update or a rollback under load; `before` may do something to the cluster first, under the same load."""
     with Load(lab, streams or MIX) as load:
         time.sleep(3)

@@ -49,7 +49,8 @@ class ActionModule(ActionBase):
         for name, members in doctor.environments(hosts).items():
             answers = {host.name: [doctor.answer(reported[host.name], args[key]) for key in ("workers", "queues")] for host in members}
             query_host = next((host for host, both in answers.items() if any(both)), "")
-            environments[name] = doctor.Environment(members, query_host, *answers.get(query_host, ({}, {})), limits)
+            workers, queues = answers.get(query_host, ({}, {}))
+            environments[name] = doctor.Environment(members, query_host, workers, queues, limits)
         findings = doctor.evaluate(doctor.Cluster(hosts, limits), environments.values(), HOST_CHECKS, doctor_workers.CHECKS)
         result = {
             "findings": [dataclasses.asdict(finding) for finding in findings],

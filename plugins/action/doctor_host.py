@@ -11,8 +11,8 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import NO_FACTS, Deployment, brief, differences
-from ansible_collections.multinode.celery.plugins.plugin_utils.pools import SERVICE_PREFIX
 from ansible_collections.multinode.celery.plugins.plugin_utils.role_files import RoleFiles, Use, uses_by_host
 
 MODULE = "multinode.celery.doctor_host"
@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
 
     def _brokers(self, plan: Deployment, groups: dict[str, list[str]]) -> dict[str, t.Any]:
         """Return where every Redis and Sentinel is that this host depends on."""
-        hosts = groups.get((plan.value("cluster_groups") or {}).get("brokers"), [])
+        hosts = groups.get((plan.value("cluster_groups") or {}).get("brokers", ""), [])
         connection = plan.value("cluster_connection")
         if not hosts or not connection:
             return {}

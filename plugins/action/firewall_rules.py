@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
             # The rollback has run by now; a host that is well answers again.
             time.sleep(max(0.0, deadline + 1 - time.monotonic()))
             confirmed = self._through_a_new_connection(step, task_vars, time.monotonic() + GRACE_SECONDS)
-        if confirmed is None or not confirmed.get("failed") and not confirmed["held"]:
+        if confirmed is None or (not confirmed.get("failed") and not confirmed["held"]):
             return self._lost(args["rollback_seconds"], confirmed is not None)
         return confirmed if confirmed.get("failed") else {**applied, "armed": False, "unit_active": confirmed["unit_active"]}
 

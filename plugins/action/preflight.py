@@ -24,6 +24,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils import (
     preflight_workers,
 )
 from ansible_collections.multinode.celery.plugins.plugin_utils.deployment import Deployment, Inputs
+from ansible_collections.multinode.celery.plugins.plugin_utils.findings import merged
 from ansible_collections.multinode.celery.plugins.plugin_utils.inventory_secrets import by_spec
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import (
     HIDDEN,
@@ -31,7 +32,6 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import 
     Host,
     Inventory,
     did_you_mean,
-    merged,
     report,
     run_checks,
 )
@@ -103,8 +103,8 @@ class ActionModule(ActionBase):
                 Finding(
                     "ansible_core", "ansible-core", core_version, (), "this collection needs 2.19 or newer",
                     "Install a newer ansible-core on the controller",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
         hosts = tuple(self._host(name, found) for name, found in uses.items())
         roles: dict[str, list[str]] = {}
         for pattern, found in mapping.items():

@@ -16,8 +16,8 @@ import typing as t
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.urls import open_url
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.modules.python_release import package_requirement
 from ansible_collections.multinode.celery.plugins.plugin_utils import requirements_lock

@@ -7,11 +7,10 @@ from __future__ import annotations
 import time
 import typing as t
 
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.multinode.celery.plugins.plugin_utils import secrets
-
-import yaml
 
 SPEC = {
     "path": {"type": "path", "required": True},
@@ -67,7 +66,7 @@ class ActionModule(ActionBase):
         wanted, defined = self._inventory(task_vars)
         missing = sorted((set(args["names"]) | wanted) - set(present) - defined)
         # One that others can read, or that could be encrypted, is written anew.
-        rewrite = bool(missing) or bool(text) and (file.encrypt and not file.encrypted or file.mode != 0o600)
+        rewrite = bool(missing) or (bool(text) and ((file.encrypt and not file.encrypted) or file.mode != 0o600))
         passwords = {name: secrets.new_password(args["length"]) for name in missing}
         return secrets.added(text, passwords) if rewrite else None, {"created": missing}
 

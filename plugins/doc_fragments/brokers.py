@@ -33,7 +33,8 @@ TLS = """\
 class ModuleDocFragment:
     """Options that the modules for Redis and Sentinel share."""
 
-    GROUP = (
+    # With a type, since yamllint of ansible-test breaks on a plain assignment of more than one text.
+    GROUP: str = (
         r"""
 options:
   brokers:
@@ -117,7 +118,7 @@ attributes:
 """
     )
 
-    SERVER = (
+    SERVER: str = (
         r"""
 options:
   address:

@@ -25,7 +25,8 @@ attributes:
 class ModuleDocFragment:
     """Options that the modules for Celery share."""
 
-    APPLICATION = (
+    # With a type, since yamllint of ansible-test breaks on a plain assignment of more than one text.
+    APPLICATION: str = (
         r"""
 options:
   app_name:
@@ -36,7 +37,7 @@ options:
         + PROGRAMS
     )
 
-    NODES = (
+    NODES: str = (
         r"""
 options:
   start_timeout_seconds:

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -92,7 +91,7 @@ from ansible_collections.multinode.celery.plugins.filter.host_addresses import l
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 STATED = ("firewall_address", "cluster_address")
 
-Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @functools.lru_cache(maxsize=4096)
@@ -120,8 +119,8 @@ def addresses_of(host: str, hostvars: t.Any) -> set[str]:
     return {str(address or host), *(literal(raw.get(name)) for name in STATED)} - {""}
 
 
-def without_covered(networks: c.Iterable[Network]) -> list[str]:
-    """Return single addresses and networks in order, none inside another."""
+def without_covered(networks: c.Iterable[t.Any]) -> list[str]:
+    """Return single addresses and networks in order, none inside another; all are of one version of IP."""
     unique = set(networks)
     wide = [network for network in unique if network.prefixlen < network.max_prefixlen]
     # Adjacent hosts stay two entries, so that a reader finds each address; only networks are merged.

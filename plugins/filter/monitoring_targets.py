@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, multinode.celery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -64,7 +63,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.multinode.celery.plugins.filter.host_addresses import host_addresses
 
 
-def group_of(host: str, groups: t.Mapping[str, c.Sequence[str]], wanted: c.Iterable[str]) -> str:
+def group_of(host: str, groups: t.Mapping[str, c.Collection[str]], wanted: c.Iterable[str]) -> str:
     """Return the label of a host: the first wanted group that holds it, or the first of that group's children by name."""
     for group in wanted:
         if host in groups.get(group, ()):

@@ -14,9 +14,11 @@ def simplified(value: t.Any) -> t.Any:
     """Return a value made of Python's own types, without what Ansible attaches to them."""
     if value is None or isinstance(value, bool):
         return value
-    for kind in (int, float, str):
+    if isinstance(value, str):
+        return "".join(value)
+    for kind in (int, float):
         if isinstance(value, kind):
-            return kind(value) if kind is not str else "".join(value)
+            return kind(value)
     if isinstance(value, dict):
         return {simplified(key): simplified(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

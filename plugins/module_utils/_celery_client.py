@@ -16,7 +16,6 @@ import pwd
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 

@@ -18,7 +18,6 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_client
 from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ClientError, ask
 from ansible_collections.multinode.celery.plugins.module_utils._celery_managers import SERVICE_PREFIX, Manager, ManagerError, Supervisor, Systemd

@@ -45,7 +45,7 @@ def inspect_nodes(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
     deadline = time.monotonic() + request["wait_seconds"]
     answers: dict[str, dict[str, t.Any]] = {}
 
-    def put(command: str, nodes: t.Optional[list[str]]) -> set[str]:
+    def put(command: str, nodes: list[str] | None) -> set[str]:
         inspector = app.control.inspect(
             destination=nodes, timeout=request["timeout_seconds"], limit=len(nodes) if nodes else None, connection=connection
         )
@@ -97,7 +97,7 @@ def send_canaries(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
                     sent += 1
             next_round = time.monotonic() + ROUND_SECONDS
         collected = False
-        for identity, (queue, since, result) in list(flying.items()):
+        for identity, (queue, since, _result) in list(flying.items()):
             meta = app.backend.get_task_meta(identity)
             if meta["status"] not in FINAL:
                 continue
@@ -170,13 +170,13 @@ def task_name(message: t.Any) -> str:
     return str(headers.get("task") or "")
 
 
-def age(message: t.Any, now: float) -> t.Optional[float]:
+def age(message: t.Any, now: float) -> float | None:
     """Return how long ago a message was sent, if it states it."""
     sent = (message.get("headers") or {}).get(SENT_AT) if isinstance(message, dict) else None
     return round(max(0.0, now - sent), 1) if isinstance(sent, (int, float)) else None
 
 
-def oldest(ages: t.Iterable[t.Optional[float]]) -> t.Optional[float]:
+def oldest(ages: t.Iterable[float | None]) -> float | None:
     """Return the highest age that is known."""
     return max((one for one in ages if one is not None), default=None)
 
@@ -219,7 +219,7 @@ def unacked_report(client: t.Any, key: str, index: str, limit: int, now: float) 
     by_queue: dict[str, dict[str, int]] = {}
     ages = []
     for begin in range(0, min(report["count"], limit), CHUNK):
-        tags = client.zrange(index, begin, min(begin + CHUNK, limit) - 1, withscores=True)
+        tags: t.Any = client.zrange(index, begin, min(begin + CHUNK, limit) - 1, withscores=True)
         if begin == 0 and tags:
             report["unacked_seconds"] = round(max(0.0, now - tags[0][1]), 1)
         # A message that was acknowledged meanwhile is gone.
@@ -393,7 +393,7 @@ def settle(app: t.Any, request: dict[str, t.Any]) -> dict[str, t.Any]:
         channel = connection.default_channel
         client = redis.Redis(connection_pool=channel.pool)
         # Before any of them is removed: places in the index would move.
-        tags = client.zrange(f"{prefix}{channel.unacked_index_key}", 0, -1)
+        tags: t.Any = client.zrange(f"{prefix}{channel.unacked_index_key}", 0, -1)
         for begin in range(0, len(tags), CHUNK):
             chunk = tags[begin : begin + CHUNK]
             for tag, raw in zip(chunk, client.hmget(f"{prefix}{channel.unacked_key}", chunk)):

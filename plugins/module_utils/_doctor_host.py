@@ -213,10 +213,10 @@ def connections(brokers: dict[str, t.Any], program: dict[str, t.Any], secrets: d
     tls = brokers.get("tls")
     for node in brokers["nodes"]:
         port = brokers["port"]
-        jobs.append(("redis", node, port, lambda n=node, p=port: try_redis(n, p, user, password, program.get("vhost", ""), timeout, tls)))
+        jobs.append(("redis", node, port, functools.partial(try_redis, node, port, user, password, program.get("vhost", ""), timeout, tls)))
     for node in brokers["sentinel_nodes"]:
         port, name = brokers["sentinel_port"], brokers["master_name"]
-        jobs.append(("sentinel", node, port, lambda n=node, p=port: try_sentinel(n, p, sentinel_user, sentinel_password, name, timeout, tls)))
+        jobs.append(("sentinel", node, port, functools.partial(try_sentinel, node, port, sentinel_user, sentinel_password, name, timeout, tls)))
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(32, len(jobs)))) as pool:
         return list(pool.map(lambda job: attempt(*job), jobs))
 

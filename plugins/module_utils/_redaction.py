@@ -46,7 +46,7 @@ def variants(secret: str) -> set[str]:
         base64.b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode(),
         hashlib.sha256(raw).hexdigest(),
-        hashlib.sha1(raw).hexdigest(),
+        hashlib.sha1(raw, usedforsecurity=False).hexdigest(),
     }
 
 

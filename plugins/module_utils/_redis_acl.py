@@ -32,7 +32,10 @@ def acl_tokens(line: str) -> list[str]:
 
 def canonical_rules(rules: t.Iterable[str]) -> tuple[t.Any, ...]:
     """Return rules in a form in which equal users compare equal, whatever the order of keys or flags."""
-    flags, passwords, keys, channels = {"off"}, set(), set(), set()
+    flags = {"off"}
+    passwords: set[str] = set()
+    keys: set[str] = set()
+    channels: set[str] = set()
     commands: list[str] = ["-@all"]
     # Each is a set of rules beside the others: what none of them allows alone is refused.
     selectors: set[tuple[t.Any, ...]] = set()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import socket
 import ssl
 import time
@@ -18,7 +19,7 @@ TLS = "tls"
 ERROR = "error"
 
 # Files by name: ca_path, certificate_path, key_path. Empty without TLS.
-TlsFiles = t.Optional[t.Mapping[str, str]]
+TlsFiles = c.Mapping[str, str] | None
 
 _DENIED_CODES = ("WRONGPASS", "NOAUTH", "NOPERM", "DENIED")
 
@@ -90,7 +91,7 @@ class RedisClient:
         """Return the address for messages."""
         return f"{self.host}:{self.port}"
 
-    def __enter__(self) -> "RedisClient":
+    def __enter__(self) -> RedisClient:
         return self
 
     def __exit__(self, *unused: t.Any) -> None:

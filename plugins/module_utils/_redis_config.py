@@ -38,7 +38,7 @@ def parse_config(text: str) -> dict[str, str]:
         if name == "client-output-buffer-limit":
             buffers += words[1:]
         elif name == "save":
-            saves = saves + [value] if value else []
+            saves = [*saves, value] if value else []
             settings[name] = " ".join(saves)
         else:
             settings[name] = value
@@ -79,7 +79,9 @@ def config_diff(wanted: dict[str, str], live: dict[str, str]) -> tuple[dict[str,
 
     :returns: what to set at run time, what needs a restart, and names that this Redis does not know.
     """
-    live_changes, restart_changes, unknown = {}, {}, []
+    live_changes: dict[str, str] = {}
+    restart_changes: dict[str, str] = {}
+    unknown: list[str] = []
     for name, value in wanted.items():
         if name not in live:
             unknown.append(name)

@@ -10,8 +10,8 @@ import time
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 # A Sentinel reads the priorities of the replicas every ten seconds.

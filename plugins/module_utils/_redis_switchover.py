@@ -17,7 +17,8 @@ class SwitchoverError(Exception):
 
 def missing(sentinels: list[rt.SentinelView], redises: list[rt.RedisView], port: int) -> list[str]:
     """Return what is missing before a node may leave for a moment: here an unreachable server counts too."""
-    unreachable = [view.message or f"{view.host}: {view.status}" for view in [*redises, *sentinels] if view.status not in (rt.OK, rt.UNKNOWN_NAME)]
+    views: list[rt.RedisView | rt.SentinelView] = [*redises, *sentinels]
+    unreachable = [view.message or f"{view.host}: {view.status}" for view in views if view.status not in (rt.OK, rt.UNKNOWN_NAME)]
     return unreachable or rt.problems(sentinels, redises, port)
 
 

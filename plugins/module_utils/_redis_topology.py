@@ -157,7 +157,8 @@ def winner(addresses: t.Iterable[str]) -> tuple[str, int]:
 
 def decide(sentinels: list[SentinelView], redises: list[RedisView], port: int, name: str) -> Decision:
     """Answer who is master, asking the Sentinels first and the replication second; never guess."""
-    denied = [view.message for view in [*sentinels, *redises] if view.status == rc.DENIED]
+    views: list[SentinelView | RedisView] = [*sentinels, *redises]
+    denied = [view.message for view in views if view.status == rc.DENIED]
     if denied:
         return Decision("fail", message="A running broker refuses the password it was asked with. " + "; ".join(denied))
     answers = [view for view in sentinels if view.status == OK]
@@ -265,7 +266,7 @@ def other_way(redis: Service, sentinel: Service, views: t.Sequence[SentinelView 
     ports = {sentinel.port, redis.port, PLAIN_PORT if wanted else TLS_PORT}
     places = [(address, port) for address in unreachable for port in sorted(ports)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(32, len(places)))) as pool:
-        found = pool.map(lambda place: rc.speaks(*place, with_tls=not wanted, timeout=timeout), places)
+        found = pool.map(lambda place: rc.speaks(place[0], place[1], not wanted, timeout), places)
         return sorted({unreachable[place[0]] for place, speaks in zip(places, found) if speaks})
 
 
@@ -323,7 +324,7 @@ def problems(sentinels: list[SentinelView], redises: list[RedisView], port: int)
     address, votes = winner(view.master for view in answers)
     found = [f"{view.host} does not know the master yet" for view in sentinels if view.status == UNKNOWN_NAME]
     if votes < majority(len(sentinels)):
-        return found + [f"only {votes} of {len(sentinels)} Sentinels name the same master"]
+        return [*found, f"only {votes} of {len(sentinels)} Sentinels name the same master"]
     for view in answers:
         if view.master != address:
             found.append(f"Sentinel {view.host} names {view.master}, most name {address}")

@@ -79,7 +79,7 @@ def sbom(name: str, version: str, reports: list[dict[str, t.Any]], moment: str) 
     graph = [{"ref": release, "dependsOn": sorted(references[key] for key, item in items.items() if item.get("requested"))}]
     for key, item in sorted(items.items()):
         graph.append({"ref": references[key], "dependsOn": sorted(references[other] for other in needed(item) & set(items) - {key})})
-    environment = next((report["environment"] for report in reports if "environment" in report), {})
+    environment: dict[str, t.Any] = next((report["environment"] for report in reports if "environment" in report), {})
     properties = {"python": environment.get("python_full_version"), "platform": environment.get("platform_machine")}
     return {
         "bomFormat": "CycloneDX",

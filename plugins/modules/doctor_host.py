@@ -138,10 +138,9 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _doctor_host as dh
-from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
 from ansible_collections.multinode.celery.plugins.module_utils._limits import ceiling, sysctl_path, units_of
+from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
 
 COMMAND_SECONDS = 10
 
@@ -164,7 +163,7 @@ def services(module: AnsibleModule, wanted: list[dict[str, t.Any]]) -> list[dict
     for entry in wanted:
         if entry["unit"]:
             unit = shown.get(entry["unit"], {})
-            state = {
+            state: dict[str, t.Any] = {
                 "known": unit.get("LoadState") not in (None, "not-found"),
                 "active": unit.get("ActiveState", ""),
                 "detail": "/".join(word for word in (unit.get("SubState"), unit.get("Result")) if word and word != "success"),

@@ -155,6 +155,7 @@ import base64
 import os
 import shutil
 import tempfile
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
@@ -184,7 +185,7 @@ class FileSet:
         if path not in self.changed_paths:
             self.changed_paths.append(path)
 
-    def _attributes(self, entry: dict, default_mode: str) -> None:
+    def _attributes(self, entry: dict[str, t.Any], default_mode: str) -> None:
         """Set owner, group and mode of an existing path."""
         wanted = {
             "path": entry["path"],
@@ -197,7 +198,7 @@ class FileSet:
         if self.module.set_fs_attributes_if_different(wanted, False):
             self._mark(entry["path"])
 
-    def _directory(self, entry: dict) -> None:
+    def _directory(self, entry: dict[str, t.Any]) -> None:
         path = entry["path"]
         if not os.path.isdir(path):
             if os.path.lexists(path):
@@ -208,7 +209,7 @@ class FileSet:
             os.makedirs(path)
         self._attributes(entry, self.module.params["directory_mode"])
 
-    def _file(self, entry: dict) -> None:
+    def _file(self, entry: dict[str, t.Any]) -> None:
         path = entry["path"]
         if os.path.isdir(path):
             self.module.fail_json(msg=f"{path} is a directory where a file belongs: move it away")
@@ -225,7 +226,7 @@ class FileSet:
                     return
         self._attributes(entry, self.module.params["mode"])
 
-    def _write(self, entry: dict, content: bytes, regular: bool) -> None:
+    def _write(self, entry: dict[str, t.Any], content: bytes, regular: bool) -> None:
         path = entry["path"]
         if not self.module.check_mode and not os.path.isdir(os.path.dirname(path)):
             self.module.fail_json(msg=f"{os.path.dirname(path)} does not exist: add it to directories")
@@ -244,7 +245,7 @@ class FileSet:
         self.module.atomic_move(temporary, path)
         os.umask(umask)
 
-    def _validate(self, entry: dict, temporary: str) -> None:
+    def _validate(self, entry: dict[str, t.Any], temporary: str) -> None:
         command = entry["validate"]
         if not command:
             return

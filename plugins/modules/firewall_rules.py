@@ -75,7 +75,6 @@ rolled_back:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils._nftables import NftError, NftTable
 
 DIRECTORY = "/run/multinode-firewall"

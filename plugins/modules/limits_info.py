@@ -73,6 +73,8 @@ problems:
   returned: always
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils._limits import (
     ceiling,
@@ -88,9 +90,9 @@ def read(path: str) -> str:
         return stream.read()
 
 
-def pids(module: AnsibleModule, processes: list) -> dict:
+def pids(module: AnsibleModule, processes: list[dict[str, t.Any]]) -> dict[str, int]:
     """The main process of each service, found with one command for each manager."""
-    found: dict = {}
+    found: dict[str, int] = {}
     units = [entry["unit"] for entry in processes if entry["unit"]]
     if units:
         _rc, out, _err = module.run_command(["systemctl", "show", "--property=Id,MainPID", *units], check_rc=True)

@@ -55,6 +55,7 @@ unavailable:
 
 import errno
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils._limits import same_value, selected, sysctl_path
@@ -86,6 +87,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    wanted: list[tuple[str, str, str, t.Callable[[str], str]]]
     wanted = [(name, sysctl_path(name), str(value), str) for name, value in sorted(module.params["sysctl"].items())]
     if module.params["transparent_hugepages"] != "keep":
         wanted.append(("transparent_hugepages", HUGEPAGES, module.params["transparent_hugepages"], selected))
@@ -113,7 +115,7 @@ def main() -> None:
     module.exit_json(changed=bool(applied), applied=applied, unavailable=unavailable, diff=diff)
 
 
-def lines(values: dict) -> str:
+def lines(values: dict[str, str]) -> str:
     return "".join(f"{name} = {value}\n" for name, value in values.items())
 
 

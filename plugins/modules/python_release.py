@@ -396,7 +396,7 @@ class Release:
             with open(path, encoding="utf-8") as report:
                 reports.append(json.load(report))
             os.unlink(path)
-        moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with open(os.path.join(self.path, SBOM), "w", encoding="utf-8") as file:
             json.dump(sbom(os.path.basename(self.params["root"]), self.params["version"], reports, moment), file, indent=1)
             file.write("\n")

@@ -64,11 +64,10 @@ switchover_seconds:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_group as rg
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 
 
 def restart(module: AnsibleModule) -> dict[str, t.Any]:

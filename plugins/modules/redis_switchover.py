@@ -92,11 +92,10 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_group as rg
-from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
+from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
 CLIENTS_SECONDS = 5.0

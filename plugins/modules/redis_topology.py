@@ -61,7 +61,6 @@ nodes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 

@@ -49,7 +49,6 @@ users:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_acl
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm

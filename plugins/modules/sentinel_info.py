@@ -69,7 +69,6 @@ nodes:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_module as rm
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt
 
@@ -83,7 +82,8 @@ def main() -> None:
     while True:
         sentinels, nodes = rt.survey(redis, sentinel, params["brokers"]["master_name"], params["timeout_seconds"])
         problems = rt.problems(sentinels, nodes, redis.port)
-        unreachable_nodes = [f"{view.host}: {view.message or view.status}" for view in [*sentinels, *nodes] if view.status != rt.OK]
+        views: list[rt.SentinelView | rt.RedisView] = [*sentinels, *nodes]
+        unreachable_nodes = [f"{view.host}: {view.message or view.status}" for view in views if view.status != rt.OK]
         if not params["healthy"] or not problems or time.monotonic() >= end:
             break
         time.sleep(0.5)

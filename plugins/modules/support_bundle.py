@@ -72,7 +72,6 @@ import shlex
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_text
-
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 

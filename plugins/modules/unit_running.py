@@ -76,7 +76,6 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multinode.celery.plugins.module_utils._processes import newer_paths, newer_than
 
 

@@ -84,7 +84,7 @@ class Deployment:
         self.variables.update({"hostvars": hostvars, "ansible_check_mode": False, FACTS: self.facts})
         self._templar = templar.copy_with_new_env(available_variables=self.variables)
 
-    def read_tasks(self) -> "Deployment":
+    def read_tasks(self) -> Deployment:
         """Look through the tasks of the roles; without it only inputs are known."""
         for use in self._uses:
             scope = self._given(use)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
-import functools
 import itertools
 import textwrap
 import typing as t
@@ -25,8 +24,11 @@ REMEDY_WIDTH = 52
 HOST_WIDTH = 18
 # As the kernel calls a process that a signal or a debugger stopped.
 STOPPED_STATES = ("T", "t")
-# A cell of the table is narrower than a line of preflight.
-shortened = functools.partial(findings.shortened, most=4)
+
+
+def shortened(names: c.Sequence[str], most: int = 4) -> str:
+    """Return names as a text, the first ones only: a cell of the table is narrower than a line of preflight."""
+    return findings.shortened(names, most)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,10 @@ def evaluate(
 ) -> list[Finding]:
     """Return everything that the checks find, the worst first; a check that breaks is reported and does not hide the others."""
     found: list[Finding] = []
-    for check, subject in (*itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)):
+    pairs: list[tuple[t.Callable[[t.Any], t.Iterator[Finding]], t.Any]] = [
+        *itertools.product(host_checks, [cluster]), *itertools.product(worker_checks, environments)
+    ]  # fmt: skip
+    for check, subject in pairs:
         try:
             found.extend(check(subject))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

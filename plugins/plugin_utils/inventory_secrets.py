@@ -30,9 +30,7 @@ def texts(value: t.Any) -> t.Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for entry in value:
             yield from texts(entry)
-    elif isinstance(value, str):
-        yield str(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         yield str(value)
 
 

@@ -333,7 +333,7 @@ def check_passwords(inventory: Inventory) -> t.Iterator[Finding]:
     reported: set[tuple[str, ...]] = set()
     for host in inventory.hosts:
         secrets = {name: value for name in SECRETS if isinstance(value := host.get(name), str)}
-        for entry in host.items("cluster_environments") + [host.get("cluster_environment")]:
+        for entry in [*host.items("cluster_environments"), host.get("cluster_environment")]:
             if not isinstance(entry, dict):
                 continue
             users = environment_users([entry])

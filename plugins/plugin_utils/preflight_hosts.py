@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.plugin_utils.pools import PREFORK, concurrency_of, memory_mb
-from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Check, Finding, Host, Inventory, number
+from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Check, Finding, Inventory, number
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight_workers import check_pools, pools_of
 
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multinode.celery.plugins.plugin_utils.preflight import Check, Finding, Host, Inventory
-from ansible_collections.multinode.celery.plugins.plugin_utils.tls import CRYPTOGRAPHY_ERROR, TlsFault, TlsError, check_custom
+from ansible_collections.multinode.celery.plugins.plugin_utils.tls import CRYPTOGRAPHY_ERROR, TlsError, TlsFault, check_custom
 
 OWN = ("tls_custom_certificate", "tls_custom_key", "tls_custom_ca")
 
 
 def faults(host: Host) -> list[TlsFault]:
     """What is wrong with the files of a host, as far as these are known already."""
-    texts = [host.get(name) for name in OWN]
+    certificate, key, bundle = texts = [host.get(name) for name in OWN]
     names = [*host.items("tls_names"), *host.items("tls_extra_names")]
     missing = [TlsFault(name, "is missing beside the others", "give all three") for name, text in zip(OWN, texts) if text == ""]
     if missing or not names or not all(isinstance(text, str) for text in texts):
         return missing
     try:
-        return check_custom(*texts, names)
+        return check_custom(certificate, key, bundle, names)
     except TlsError as exc:
         return [TlsFault("tls_custom_certificate", f"cannot be used, {exc}", "give PEM texts, the key without a passphrase")]
 

@@ -177,7 +177,7 @@ def check_lock(inventory: Inventory) -> t.Iterator[Finding]:
             yield Finding("lock" if variable == "celery_app_lock" else "wheels", variable, value, (host.name,), problem, f"Correct it in {where}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _supply(path: str, wanted: tuple[str, ...], folder: str) -> tuple[tuple[str, str, str], ...]:
     """What is wrong with a lock and a folder of wheels; read once, however many hosts name them."""
     lock = None

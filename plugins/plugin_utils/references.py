@@ -16,7 +16,7 @@ from jinja2 import nodes
 MAGIC = frozenset({"ansible_facts", "groups", "hostvars", "vars"})
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def names_in_template(text: str) -> frozenset[str]:
     """The variables that a template reads."""
     if "{{" not in text and "{%" not in text:

@@ -62,8 +62,8 @@ class Lock:
 
 def lines_of(text: str) -> t.Iterator[str]:
     """The lines of a requirements file, joined where one goes on, without comments."""
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        line = re.sub(r"(^|\s)#.*$", "", line).strip()
+    for joined in re.sub(r"\\\r?\n", " ", text).splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", joined).strip()
         if line:
             yield line
 

@@ -92,7 +92,7 @@ class RoleFiles:
 
     def _add(self, use: Use, found: list[Use], parents: tuple[str, ...]) -> None:
         for entry in self.load(use.role, "meta/main.yml").get("dependencies") or []:
-            given = {"role": entry} if isinstance(entry, str) else entry
+            given: c.Mapping[str, t.Any] = {"role": entry} if isinstance(entry, str) else entry
             role = self._own_role(given.get("role") or given.get("name"))
             there = any(one.role == role and one.entry == "main" for one in found)
             if role and not there and role not in (*parents, use.role):
@@ -129,7 +129,7 @@ class RoleFiles:
 
     def _role_uses(self, play: c.Mapping[str, t.Any], scope: dict[str, t.Any]) -> t.Iterator[Use]:
         for entry in play.get("roles") or []:
-            given = {"role": entry} if isinstance(entry, str) else entry
+            given: c.Mapping[str, t.Any] = {"role": entry} if isinstance(entry, str) else entry
             role = self._own_role(given.get("role") or given.get("name"))
             if role and "never" not in given.get("tags", []):
                 yield Use(role, "main", given.get("vars") or {}, conditions(given), scope)

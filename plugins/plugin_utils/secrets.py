@@ -16,10 +16,9 @@ import string
 import tempfile
 import typing as t
 
+import yaml
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.parsing.vault import is_encrypted
-
-import yaml
 
 LETTERS = string.ascii_letters + string.digits
 HEAD = """\

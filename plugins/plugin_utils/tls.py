@@ -9,6 +9,7 @@ import collections.abc as c
 import dataclasses
 import datetime
 import ipaddress
+import itertools
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -45,7 +46,7 @@ class CertificateAuthority:
 
 def now_utc() -> datetime.datetime:
     """The time now, to the second, as certificates state it."""
-    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def load_certificate(text: str, what: str) -> x509.Certificate:
@@ -153,8 +154,9 @@ def issue(ca: CertificateAuthority, public_key: str, names: c.Sequence[str], day
     """Make the certificate of a host, for both ends of a connection; its own name comes first among the names."""
     now = now or now_utc()
     issuer = load_certificate(ca.certificate, "the certificate of the CA")
+    issuer_key: t.Any = issuer.public_key()
     signer = load_key(ca.key, ca.passphrase, "the key of the CA")
-    if public_pem(signer) != public_pem(issuer.public_key()):
+    if public_pem(signer) != public_pem(issuer_key):
         raise TlsError("the key of the CA does not belong to its certificate")
     try:
         key: t.Any = serialization.load_pem_public_key(public_key.encode())
@@ -173,7 +175,7 @@ def issue(ca: CertificateAuthority, public_key: str, names: c.Sequence[str], day
         .add_extension(x509.KeyUsage(**(dict.fromkeys(USAGES, False) | {"digital_signature": True})), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
         .sign(signer, hashes.SHA256())
     )
     return pem(certificate)
@@ -258,7 +260,7 @@ def check_custom(certificate: str, key: str, bundle: str, names: c.Sequence[str]
             TlsFault("tls_custom_certificate", f"is not valid for {', '.join(lacking)}", "get one that is, or set tls_names to what it is valid for")
         )
     # Each link of the chain that is given, then one of the roots.
-    if not all(issued_by(child, parent) for child, parent in zip(chain, chain[1:])):
+    if not all(issued_by(child, parent) for child, parent in itertools.pairwise(chain)):
         found.append(TlsFault("tls_custom_certificate", "holds certificates that do not follow each other", "put that of the host first, each issuer after it"))
     if not any(issued_by(chain[-1], root) or chain[-1] == root for root in trusted):
         found.append(

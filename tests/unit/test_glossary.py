@@ -57,7 +57,8 @@ OBSOLETE = re.compile(r"^__[a-z_]+_obsolete_[a-z_]+:.*\n(?:(?:[ -].*)?\n)*", re.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFINED = re.compile(r"^\s*(?:(?:def|class) (\w+)|(\w+):(?:\s|$)|(\w+) = )", re.MULTILINE)
 GIVEN_UP = {
-    *INTERNAL, *RENAMES["variables"], *RENAMES["removed"], *RENAMES["secrets"], *RENAMES["plugins"], *RENAMES["alerts"], *(alert.lower() for alert in RENAMES["alerts"]),
+    *INTERNAL, *RENAMES["variables"], *RENAMES["removed"], *RENAMES["secrets"], *RENAMES["plugins"], *RENAMES["alerts"],
+    *(alert.lower() for alert in RENAMES["alerts"]),
     "web_front",
 }
 # Not words: part of a path, a unit, a playbook.

@@ -90,7 +90,7 @@ def drain(lab: Lab, queues: dict[str, list[str]], count: int) -> dict[str, Any]:
         sends += [record for record in records if "id" in record and "error" not in record]
     send_rate = round(len(sends) / (time.time() - sent_at), 1)
     ids = {record["id"] for record in sends}
-    for queue, nodes in queues.items():
+    for nodes in queues.values():
         services(lab, "start", nodes)
     left = lab.settle(list(queues), 300)
     done = [one for one in lab.executions() if one.task_id in ids]

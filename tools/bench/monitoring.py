@@ -88,4 +88,4 @@ def exporters(lab: Lab, seconds: float = 60, interval: float = 15) -> dict[str, 
 
 def commands(lab: Lab, host: str) -> int:
     """Commands that a broker has processed."""
-    return int(re.search(r"total_commands_processed:(\d+)", lab.redis(host, "info stats"))[1])
+    return int(re.findall(r"total_commands_processed:(\d+)", lab.redis(host, "info stats"))[0])

@@ -56,7 +56,6 @@ def connection(lab, tmp_path_factory):
             (directory / name).write_text(lab.run(lab.group("brokers")[0], f"cat /etc/multinode-tls/{name}"))
         CONNECTION.update(port=6380, ssl=True, ssl_ca_certs=str(directory / "ca.pem"), ssl_check_hostname=True)
         CONNECTION.update(ssl_certfile=str(directory / "host.pem"), ssl_keyfile=str(directory / "host.key"))
-    yield
 
 
 def connect(address, user=None, password=None, port=None, database=0, **changes):
@@ -139,7 +138,7 @@ def test_an_unauthenticated_client_gets_nothing(addresses):
     for address in addresses.values():
         for port in (CONNECTION["port"], SENTINEL_PORT):
             for command in ("PING", "INFO", "CONFIG GET *", "PUBLISH x y"):
-                with pytest.raises(redis.RedisError, match="(?i)authenticat"):
+                with pytest.raises(redis.RedisError, match=r"(?i)authenticat"):
                     connect(address, port=port).execute_command(*command.split())
 
 
@@ -188,7 +187,7 @@ def test_an_environment_cannot_touch_another(unlisted, environment):
         ("REPLICAOF", "NO", "ONE"),
         ("SHUTDOWN",),
     ):
-        with pytest.raises(redis.ResponseError, match="(?i)permission|can't access|NOPERM"):
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission|can't access|NOPERM"):
             unlisted.execute_command(*command)
 
 
@@ -222,7 +221,7 @@ def test_a_program_cannot_change_a_sentinel(addresses, secrets):
     client = connect(next(iter(addresses.values())), "celery", secrets["vault_sentinel_client_password"], SENTINEL_PORT)
     assert client.execute_command("SENTINEL", "MASTERS")
     for command in (("FAILOVER", "celery"), ("SET", "celery", "quorum", 1), ("REMOVE", "celery"), ("RESET", "*")):
-        with pytest.raises(redis.ResponseError, match="(?i)permission"):
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
             client.execute_command("SENTINEL", *command)
 
 
@@ -233,7 +232,7 @@ def test_monitoring_sees_lengths_and_no_content(master, environment, secrets):
     assert client.llen(f"{environment['key_prefix']}no-such-queue") == 0
     assert client.info("replication")["role"] == "master"
     for command in (("LRANGE", f"{environment['key_prefix']}default", 0, 1), ("CONFIG", "GET", "masterauth"), ("LPUSH", "x", 1)):
-        with pytest.raises(redis.ResponseError, match="(?i)permission"):
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
             client.execute_command(*command)
 
 

@@ -19,6 +19,7 @@ author:
 import json
 import os
 import time
+from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.plugins.callback import CallbackBase
@@ -27,7 +28,7 @@ _TARGET = os.environ.get("MODULE_RUNS_FILE", "")
 _original = ActionBase._execute_module
 
 
-def _counted(self, module_name=None, *args, **kwargs):
+def _counted(self: Any, module_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
     """Runs in a forked worker: only a file that is appended to survives it."""
     started = time.time()
     try:
@@ -53,26 +54,26 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "module_runs"
     CALLBACK_NEEDS_ENABLED = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.disabled = not _TARGET
         self.started = time.time()
-        self.changed = []
+        self.changed: list[dict[str, str]] = []
         if not self.disabled:
             open(f"{_TARGET}.lines", "w", encoding="utf-8").close()
             ActionBase._execute_module = _counted
 
-    def v2_runner_on_ok(self, result):
+    def v2_runner_on_ok(self, result: Any) -> None:
         if result._result.get("changed"):
             self.changed.append({"host": result._host.get_name(), "task": result._task.get_name()})
 
-    def v2_playbook_on_stats(self, stats):
+    def v2_playbook_on_stats(self, stats: Any) -> None:
         with open(f"{_TARGET}.lines", encoding="utf-8") as lines:
             records = [json.loads(line) for line in lines]
-        runs = {}
+        runs: dict[str, int] = {}
         for record in records:
             runs[record["host"]] = runs.get(record["host"], 0) + 1
-        tasks = {}
+        tasks: dict[str, dict[str, Any]] = {}
         for record in records:
             entry = tasks.setdefault(record["task"], {"runs": 0, "seconds": 0.0})
             entry["runs"] += 1

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 release=${1:?usage: build.sh RELEASE}
 
 # What works on this machine works from its containers: its Debian mirrors, certificate authorities and Python index.
-mirror() { apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' | awk -v label="$1" '$2 == label { print $1; exit }'; }
+mirror() { apt-get indextargets --format "\$(SITE) \$(LABEL)" 'Created-By: Packages' | awk -v label="$1" '$2 == label { print $1; exit }'; }
 main=$(mirror Debian)
 security=$(mirror Debian-Security)
 index=${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}
@@ -45,10 +45,10 @@ mmdebstrap --quiet --variant=minbase --include="$(IFS=,; echo "${packages[*]}")"
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --customize-hook="copy-in '$work/etc' /" \
   --customize-hook="upload '$authorities' /etc/ssl/certs/ca-certificates.crt" \
-  --customize-hook='chroot "$1" useradd --create-home --no-user-group --gid users --shell /bin/bash operator' \
-  --customize-hook='chroot "$1" systemctl --quiet enable ssh.service lab-kernel-parameters.service' \
-  --customize-hook='chroot "$1" systemctl --quiet mask systemd-modules-load.service systemd-udevd.service apt-daily.timer apt-daily-upgrade.timer' \
-  --customize-hook='rm -f "$1"/etc/ssh/ssh_host_* && : >"$1/etc/machine-id"' \
+  --customize-hook="chroot \"\$1\" useradd --create-home --no-user-group --gid users --shell /bin/bash operator" \
+  --customize-hook="chroot \"\$1\" systemctl --quiet enable ssh.service lab-kernel-parameters.service" \
+  --customize-hook="chroot \"\$1\" systemctl --quiet mask systemd-modules-load.service systemd-udevd.service apt-daily.timer apt-daily-upgrade.timer" \
+  --customize-hook="rm -f \"\$1\"/etc/ssh/ssh_host_* && : >\"\$1/etc/machine-id\"" \
   "$release" "$work/root.tar" - <<<"$sources" >&2
 docker import --change 'CMD ["/sbin/init"]' "$work/root.tar" "$tag" >/dev/null
 echo "$tag"

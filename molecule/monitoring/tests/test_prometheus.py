@@ -260,7 +260,7 @@ def test_one_monitoring_host_is_enough(lab: Lab, monitors: dict[str, Monitor], r
 def test_metrics_return_after_a_failover(lab: Lab, monitors: dict[str, Monitor]) -> None:
     if len(lab.group("brokers")) < 3:
         pytest.skip("one broker has no replica to switch over to")
-    monitor = list(monitors.values())[0]
+    monitor = next(iter(monitors.values()))
     old = lab.sentinel_master()
     lab.kill(old)
     try:

@@ -212,7 +212,7 @@ def test_flower_shows_every_worker(lab, ask, monitors):
 
 def test_flower_outlives_the_loss_of_its_connections(lab, ask, monitors):
     before = lab.run(monitors[0], "systemctl show flower.service --property=MainPID")
-    answer, text = ask(monitors[0], "/flower/workers?json=1")
+    ask(monitors[0], "/flower/workers?json=1")
     for kind in ("pubsub", "normal"):
         lab.redis(lab.sentinel_master(), f"client kill type {kind} skipme yes")
 

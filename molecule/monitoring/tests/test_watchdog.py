@@ -107,7 +107,7 @@ def test_its_files_hold_no_secret(lab, host):
 
 def test_hung_and_busy_workers(lab, host, short_watchdog):
     """One node is stopped while it runs a task; the other is full of tasks longer than the threshold, with one more waiting."""
-    (busy, slots), (hung, _slots) = sorted(nodes(lab, host), key=lambda node: -node[1])[0], sorted(nodes(lab, host), key=lambda node: node[1])[0]
+    (busy, slots), (hung, _slots) = max(nodes(lab, host), key=lambda node: node[1]), min(nodes(lab, host), key=lambda node: node[1])
     if busy == hung:
         busy, hung = nodes(lab, host)[0][0], nodes(lab, host)[1][0]
     previous = {name: heartbeat(lab, host, name)["pid"] for name in (busy, hung)}

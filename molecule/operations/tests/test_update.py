@@ -141,7 +141,7 @@ def test_a_bad_release_is_stopped_before_the_first_batch(lab, project, text, mes
     one = lab.group("workers")[0]
     version = f"bad_{request.node.callspec.id}"
     output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
-                            celery_update_version=version, celery_app_source=str(project))
+                              celery_update_version=version, celery_app_source=str(project))
     assert message in output
     assert (updates.current(lab, one), updates.running(lab, one)) == (SHIPPED, {SHIPPED})
 
@@ -156,7 +156,7 @@ def test_a_release_that_does_not_know_a_waiting_task_is_stopped(lab, project):
         with Load(lab, [Stream(NOOP, [], QUEUE, 50, 7)]) as load:
             wait_until(lambda: load.accepted() == 7, 30)
             output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", one, fails=True,
-                                    celery_update_version="bad_forgetful", celery_app_source=str(project))
+                                      celery_update_version="bad_forgetful", celery_app_source=str(project))
     finally:
         services(lab, "start", consuming)
     assert "does not know tasks that wait" in output and f"{QUEUE}: {NOOP} (7)" in output
@@ -173,8 +173,8 @@ def test_a_batch_that_fails_goes_back_and_the_rest_is_untouched(lab, project):
     before = lab.run(second, processes)
     with Load(lab, [Stream("proj.tasks.noop", [], "default", 10), Stream("proj.tasks.sleep", [0.5], "data_export", 2)]) as load:
         output = playbooks.output(lab, "playbooks/ops/rolling_update.yml", "--skip-tags", "always", "--limit", "workers_cpu", fails=True,
-                                celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
-                                celery_update_rollback_on_failure=True)
+                                  celery_update_version="bad_video", celery_app_source=str(project), celery_update_batch=1,
+                                  celery_update_rollback_on_failure=True)
     assert f"video@{first} did not execute its canary" in output and "The batch went back" in output
     assert (updates.current(lab, first), updates.running(lab, first)) == (SHIPPED, {SHIPPED})
     assert lab.run(second, processes) == before

@@ -6,7 +6,10 @@ testinfra_hosts = ["ansible://all"]
 
 USUAL, CHANGED = "26379", "26380"
 # Where the roles write; addresses and ports stand there in configuration, units, settings and rules.
-WRITTEN = "/etc/celery /etc/redis-broker /etc/prometheus /etc/monitoring /etc/monitoring-proxy /etc/multinode-firewall /etc/systemd/system /etc/supervisor/conf.d"
+WRITTEN = (
+    "/etc/celery /etc/redis-broker /etc/prometheus /etc/monitoring /etc/monitoring-proxy /etc/multinode-firewall"
+    " /etc/systemd/system /etc/supervisor/conf.d"
+)
 
 
 def files_with(host, port: str) -> list[str]:

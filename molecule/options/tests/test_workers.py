@@ -87,7 +87,7 @@ def test_a_second_run_changes_nothing(host):
 def test_a_stop_during_a_task_loses_nothing(host, kind):
     # 4 s is within the drain of 8 s, 14 s is not: then the task runs again after the start.
     (identity,) = workers.send(host, "proj.tasks.long", [4 if kind == "finishes" else 14], "leaving", timeout=0)["ids"]
-    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    host.check_output(f"timeout 20 sh -c 'until sudo grep -q {identity} /var/log/celery/leaving.log; do sleep 0.3; done'")
     host.check_output("sudo supervisorctl stop celery-worker-leaving")
     if kind == "finishes":
         assert result(host, identity, 1) == "leaving@test-1"
@@ -97,7 +97,7 @@ def test_a_stop_during_a_task_loses_nothing(host, kind):
 
 def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
     (identity,) = workers.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
-    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    host.check_output(f"timeout 20 sh -c 'until sudo grep -q {identity} /var/log/celery/leaving.log; do sleep 0.3; done'")
     output = drain("state=drained app_name=proj timeout_seconds=3")
     assert f"leaving: given back: proj.tasks.long[{identity}]" in output
     # Its service starts no program either, as after a reboot.
@@ -106,13 +106,13 @@ def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
     assert "RUNNING" not in host.run("sudo supervisorctl status").stdout
     drain("state=active")
     # A program is STARTING for its first seconds, also when its node is ready before.
-    host.check_output("timeout 30 sh -c 'until [ $(sudo supervisorctl status | grep -c RUNNING) -eq %d ]; do sleep 0.5; done'" % len(NODES))
+    host.check_output(f"timeout 30 sh -c 'until [ $(sudo supervisorctl status | grep -c RUNNING) -eq {len(NODES)} ]; do sleep 0.5; done'")
     assert result(host, identity, 90) == "leaving@test-1"
 
 
 def test_changing_the_manager_moves_nodes_and_drains_those_not_wanted(host):
     (identity,) = workers.send(host, "proj.tasks.long", [5], "leaving", timeout=0)["ids"]
-    host.check_output("timeout 20 sh -c 'until sudo grep -q %s /var/log/celery/leaving.log; do sleep 0.3; done'" % identity)
+    host.check_output(f"timeout 20 sh -c 'until sudo grep -q {identity} /var/log/celery/leaving.log; do sleep 0.3; done'")
     converge(celery_worker_manager="systemd", **PLAIN, **FAST)
     assert result(host, identity, 1) == "leaving@test-1"
     assert host.run("sudo supervisorctl status").stdout.strip() == ""

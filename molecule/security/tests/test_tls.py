@@ -253,7 +253,7 @@ def test_only_a_certificate_of_the_cluster_is_accepted(lab, worker):
 def test_the_plain_port_is_closed(lab, worker):
     places = [[lab.address(host), 6379] for host in lab.group("brokers")]
     answers = run(lab, worker, CONNECT, places)
-    assert {(address, port) for address, port, _client, _answer in answers} == {(address, port) for address, port in places}
+    assert {(address, port) for address, port, _client, _answer in answers} == {tuple(place) for place in places}
     for address, port, client, answer in answers:
         assert "refused" in answer.lower() or "timed out" in answer.lower(), (address, port, client, answer)
 

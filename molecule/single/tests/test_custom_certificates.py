@@ -32,7 +32,7 @@ def test_only_the_company_is_trusted_and_the_key_is_kept(host):
     assert not (LAB / "tls").exists()
     # The node exporter is asked by TLS, for the address of the host.
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/prometheus/api/v1/query?query=up').read().decode())"
-    targets = json.loads(host.check_output('python3 -c "%s"' % ask))["data"]["result"]
+    targets = json.loads(host.check_output(f'python3 -c "{ask}"'))["data"]["result"]
     assert "node" in {target["metric"]["job"] for target in targets}
     assert {target["metric"]["job"] for target in targets if target["value"][1] != "1"} == set()
 

@@ -60,8 +60,8 @@ def expected_alert(rule: dict[str, t.Any], case: dict[str, t.Any]) -> dict[str, 
     """What promtool must see: the rule's own texts with the case's labels and value in their places."""
     annotations = {}
     for name, text in rule["annotations"].items():
-        text = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: case["labels"][found[1]], text)
-        annotations[name] = re.sub(r"{{ \$value[^}]*}}", lambda found: case["value"], text)
+        labelled = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: case["labels"][found[1]], text)
+        annotations[name] = re.sub(r"{{ \$value[^}]*}}", lambda found: case["value"], labelled)
     return {"exp_labels": {**case["labels"], **rule["labels"]}, "exp_annotations": annotations}
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import os
 import socket
 import socketserver
@@ -132,10 +133,8 @@ class FakeRedis:
         """End every connection, and each new one at once."""
         self.away = True
         for one in self._server.open:
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._server.open.clear()
 
     def come_back(self) -> None:

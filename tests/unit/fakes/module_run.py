@@ -22,9 +22,8 @@ class ModuleRun:
         self._capsys = capsys
 
     def __call__(self, check: bool = False, fails: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        with patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}):
-            with pytest.raises(SystemExit) as stop:
-                self._module.main()
+        with patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}), pytest.raises(SystemExit) as stop:
+            self._module.main()
         result = json.loads(self._capsys.readouterr().out.splitlines()[-1])
         assert bool(stop.value.code) is fails, result
         return result

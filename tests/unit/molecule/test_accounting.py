@@ -77,7 +77,7 @@ def test_an_id_that_waits_and_was_executed_is_not_waiting():
 
 
 def test_a_refused_send_is_neither_lost_nor_executed():
-    attempts = sends(1) + [accounting.Send(IDS[5], 2, 2.5, "OperationalError: NOREPLICAS"), accounting.Send(IDS[6], 3, 3, "X: y")]
+    attempts = [*sends(1), accounting.Send(IDS[5], 2, 2.5, "OperationalError: NOREPLICAS"), accounting.Send(IDS[6], 3, 3, "X: y")]
     result = accounting.account(attempts, executions((0, 1.1), (5, 2.6)))
     assert (result["accepted"], result["refused"], result["lost"]) == (1, 2, 0)
     assert result["executed_though_refused"] == 1

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import typing as t
 
-import inventories
 import pytest
 from ansible_collections.multinode.celery.plugins.plugin_utils import tls
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+import inventories
 
 REDIS = "group_vars/brokers/redis.yml"
 SENTINEL = "group_vars/brokers/redis_sentinel.yml"
@@ -439,7 +440,7 @@ def test_a_broken_inventory_is_named(name: str, answers: dict[str, dict[str, str
         assert secret not in answer["message"]
 
 
-@pytest.mark.parametrize("name", (*GOOD, *ACCEPTED))
+@pytest.mark.parametrize("name", [*GOOD, *ACCEPTED])
 def test_a_good_inventory_is_accepted(name: str, answers: dict[str, dict[str, str]]) -> None:
     assert answers[name] == {"stage": "hosts", "message": ""}
 

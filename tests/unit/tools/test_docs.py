@@ -33,5 +33,5 @@ def test_a_stale_number_is_replaced() -> None:
     "text", ["no mark", "<!-- count: alerts -->1<!-- end --> <!-- count: cats -->1<!-- end -->"], ids=["mark lost", "mark without a number"]
 )
 def test_marks_and_numbers_belong_together(text: str) -> None:
-    with pytest.raises(SystemExit, match="README.md has marks for"):
+    with pytest.raises(SystemExit, match=r"README\.md has marks for"):
         counted(text, {"alerts": 1})

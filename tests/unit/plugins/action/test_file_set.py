@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from ansible_collections.multinode.celery.plugins.action.file_set import ActionModule
 
 CHECKOUT = Path(__file__).parents[4]

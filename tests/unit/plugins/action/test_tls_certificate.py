@@ -30,7 +30,8 @@ class Host(ActionModule):
     def _execute_module(self, module_name=None, module_args=None, **_others):
         self.trips.append(module_args)
         if self.files.get("bundle") and module_args["bundle"] not in (self.files["bundle"], "") and not module_args["replace_ca"]:
-            if not set(self.files["bundle"].split("-----")) & set(module_args["bundle"].split("-----")) - {"", "\n", "BEGIN CERTIFICATE", "END CERTIFICATE"}:
+            common = set(self.files["bundle"].split("-----")) & set(module_args["bundle"].split("-----"))
+            if not common - {"", "\n", "BEGIN CERTIFICATE", "END CERTIFICATE"}:
                 return {"changed": False, "foreign": True, "changed_paths": []}
         changed = [] if self.files.get("bundle") == module_args["bundle"] else ["/e/ca.pem"]
         self.files["bundle"] = module_args["bundle"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.multinode.celery.plugins.filter.celery_nodes import celery_nodes
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.filter.celery_previous_release import previous_release
 from ansible_collections.multinode.celery.plugins.filter.celery_surge import surge_instances
 from ansible_collections.multinode.celery.plugins.filter.celery_unhealthy_nodes import unhealthy_nodes

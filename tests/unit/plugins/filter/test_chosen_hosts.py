@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.multinode.celery.plugins.filter.chosen_hosts import chosen_hosts
 from ansible_collections.multinode.celery.plugins.filter.queues_without_consumer import queues_without_consumer
 

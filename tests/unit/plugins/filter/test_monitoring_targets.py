@@ -55,7 +55,7 @@ def test_variables_are_not_templated() -> None:
     assert len(monitoring_targets(GROUPS, Raw(), NODE)["node"]) == 4
 
 
-@pytest.mark.parametrize("groups, jobs", [([], {}), ({}, []), (GROUPS, {"node": {"groups": ["brokers"]}})])
+@pytest.mark.parametrize(("groups", "jobs"), [([], {}), ({}, []), (GROUPS, {"node": {"groups": ["brokers"]}})])
 def test_wrong_input_is_refused(groups: object, jobs: object) -> None:
     with pytest.raises(AnsibleFilterError, match="monitoring_targets"):
         monitoring_targets(groups, HOSTVARS, jobs)

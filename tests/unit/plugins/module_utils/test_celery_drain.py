@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_drain as drain
 
 LOG = """[x: INFO/MainProcess] Task proj.old[0] received

@@ -6,7 +6,6 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_managers as managers
 
 PREFIX = "celery-worker-"
@@ -130,5 +129,5 @@ def test_a_command_that_fails_is_named():
 
 
 def test_a_command_that_does_not_end_is_ended():
-    with pytest.raises(managers.ManagerError, match="sleep 60 did not end within 0.1 s"):
+    with pytest.raises(managers.ManagerError, match=r"sleep 60 did not end within 0\.1 s"):
         managers.Systemd(run_command, "/nowhere", PREFIX, 1).run(["sleep", "60"], 0.1)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote as remote
 
 NOW = 1000.0

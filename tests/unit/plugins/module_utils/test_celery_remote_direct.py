@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote as remote
 
 pytest.importorskip("celery")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import shlex
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _environment_file
 
 

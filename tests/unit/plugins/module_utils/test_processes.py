@@ -7,7 +7,6 @@ import os
 import time
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _processes
 
 MAPS = """\

@@ -72,7 +72,10 @@ def test_a_longer_secret_is_hidden_before_one_inside_it() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/celery/proj/env", "/etc/celery/proj/environment", "files/etc/redis-broker/boot-guard.secret", "/etc/monitoring-proxy/htpasswd", "files/etc/prometheus/secrets/proxy"],
+    [
+        "/etc/celery/proj/env", "/etc/celery/proj/environment", "files/etc/redis-broker/boot-guard.secret",
+        "/etc/monitoring-proxy/htpasswd", "files/etc/prometheus/secrets/proxy",
+    ],
 )
 def test_files_of_secrets_lose_every_value(path: str) -> None:
     assert redact("# a comment\nNAME=value\n\nvalue\n", [], path) == "# a comment\nNAME=(hidden)\n\n(hidden)\n"

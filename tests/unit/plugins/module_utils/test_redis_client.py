@@ -11,11 +11,10 @@ import threading
 import typing as t
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.plugin_utils import tls
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @contextlib.contextmanager
@@ -60,9 +59,8 @@ def test_replies(reply: bytes, value: t.Any) -> None:
 
 def test_errors_are_raised_also_from_within_a_transaction() -> None:
     """EXEC itself succeeds."""
-    with server(b"*2\r\n+OK\r\n-ERR no\r\n") as port, rc.RedisClient("127.0.0.1", port) as client:
-        with pytest.raises(rc.ReplyError, match="ERR no"):
-            client.command("EXEC")
+    with server(b"*2\r\n+OK\r\n-ERR no\r\n") as port, rc.RedisClient("127.0.0.1", port) as client, pytest.raises(rc.ReplyError, match="ERR no"):
+        client.command("EXEC")
 
 
 def test_a_closed_port_is_distinguished_from_a_lost_connection() -> None:
@@ -178,9 +176,8 @@ def test_a_server_that_is_another_is_refused(cluster: dict[str, dict[str, str]],
 def test_a_client_without_a_certificate_gets_that_answer(cluster: dict[str, dict[str, str]]) -> None:
     """The server reports it only after the client has spoken."""
     files = {"ca_path": cluster["client"]["ca_path"]}
-    with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable) as caught:
-        with rc.RedisClient("127.0.0.1", port, tls=files) as client:
-            client.command("PING")
+    with tls_server(cluster["server"]) as port, pytest.raises(rc.Unavailable) as caught, rc.RedisClient("127.0.0.1", port, tls=files) as client:
+        client.command("PING")
     assert caught.value.reason in (rc.TLS, rc.TIMEOUT)
 
 

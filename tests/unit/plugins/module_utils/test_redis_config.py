@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_config as conf
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_client as rc
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_switchover as switchover
 from ansible_collections.multinode.celery.plugins.module_utils import _redis_topology as rt

@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.module_utils import _celery_remote as remote
 from ansible_collections.multinode.celery.plugins.modules import celery_canary
 

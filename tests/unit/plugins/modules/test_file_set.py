@@ -13,7 +13,6 @@ import stat
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-
 from ansible_collections.multinode.celery.plugins.modules import file_set
 
 
@@ -24,9 +23,8 @@ def run(capsys):
     def _run(check=False, diff=False, fails=False, **args):
         me = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}
         internal = {"_ansible_check_mode": check, "_ansible_diff": diff}
-        with patch_module_args({**me, **args, **internal}):
-            with pytest.raises(SystemExit) as stop:
-                file_set.main()
+        with patch_module_args({**me, **args, **internal}), pytest.raises(SystemExit) as stop:
+            file_set.main()
         assert bool(stop.value.code) is fails
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 

@@ -15,8 +15,8 @@ import zipfile
 import pytest
 from ansible_collections.multinode.celery.plugins.modules import python_release
 from ansible_collections.multinode.celery.plugins.modules.python_release import (
-    SBOM,
     MARKER,
+    SBOM,
     Release,
     package_requirement,
     project_kind,

@@ -9,7 +9,6 @@ import pathlib
 import typing as t
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.modules import redis_backup, redis_restore, sentinel_members
 
 

@@ -32,7 +32,7 @@ def test_a_good_inventory_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "check, changes",
+    ("check", "changes"),
     [
         ("receiver_unknown", {"alertmanager_routes": [{"receiver": "taem", "matchers": []}]}),
         ("receiver_unknown", {"alertmanager_default_receiver": "duty"}),

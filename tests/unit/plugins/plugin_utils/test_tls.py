@@ -14,7 +14,7 @@ from ansible_collections.multinode.celery.plugins.plugin_utils.tls_directory imp
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 NAMES = ["cpu-1", "10.0.0.11"]
 
 

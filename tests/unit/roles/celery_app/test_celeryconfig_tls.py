@@ -13,7 +13,6 @@ import ssl
 import threading
 
 import pytest
-
 from ansible_collections.multinode.celery.plugins.plugin_utils import tls
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -54,9 +53,8 @@ def server(host: dict[str, str]):
                     connection, unused = listener.accept()
                 except OSError:
                     return
-                with connection, contextlib.suppress(OSError):
-                    with context.wrap_socket(connection, server_side=True) as secured:
-                        secured.sendall(b"seen")
+                with connection, contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                    secured.sendall(b"seen")
 
         threading.Thread(target=serve, daemon=True).start()
         yield listener.getsockname()[1]

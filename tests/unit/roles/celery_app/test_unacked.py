@@ -36,7 +36,7 @@ class Worker:
         options = {"unacked_restore_throttle": 1, "socket_timeout": 2, "socket_connect_timeout": 2}
         self.connection = kombu.Connection(f"redis://127.0.0.1:{broker.port}/0", transport_options=options)
         self.channel = self.connection.channel()
-        assert type(self.channel.qos) is transport.QoS
+        assert self.channel.qos.__class__ is transport.QoS
         self.channel.basic_consume("video", no_ack=False, callback=self.spool.append, consumer_tag="1")
         self.lost = (*self.connection.connection_errors, *self.connection.channel_errors)
 
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_node_from_starting(start, tm
 
 
 def test_an_acknowledgement_that_fails_is_made_once_the_broker_answers(start, broker):
-    worker, path = start()
+    worker, _path = start()
     worker.take("done")
     worker.take("runs")
     broker.leave()

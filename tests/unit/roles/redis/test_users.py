@@ -49,7 +49,7 @@ def _users(tmp_path_factory) -> dict[str, list[str]]:
 def test_an_environment_has_users_for_programs_and_for_those_who_may_less(users):
     assert set(users) == {"default", "admin", "replica", "sentinel", "monitoring", "prod", "prod_monitoring", "sensitive", "producer"}
     assert len([rule for rule in users["prod_monitoring"] if rule.startswith("#")]) == 2
-    assert "{" not in " ".join(sum(users.values(), []))
+    assert "{" not in " ".join(rule for rules in users.values() for rule in rules)
 
 
 def test_the_exporters_user_has_no_command_that_sends(users):

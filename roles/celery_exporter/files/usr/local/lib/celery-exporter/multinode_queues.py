@@ -151,8 +151,9 @@ class Reader:
             scores = {tag.decode(): score for tag, score in unacked}
             self._learn(client, scores)
         now = time.time()
-        found = self._queues(places, answers, now)
-        return Snapshot(*found, *self._unacked(scores, now), unacked_total)
+        length, by_priority, oldest, unknown = self._queues(places, answers, now)
+        unacked_count, unacked_oldest = self._unacked(scores, now)
+        return Snapshot(length, by_priority, oldest, unknown, unacked_count, unacked_oldest, unacked_total)
 
     def lengths(self) -> dict[str, int]:
         """Return how many messages wait in each queue."""
