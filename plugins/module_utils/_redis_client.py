@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import collections.abc as c
 import socket
 import ssl
 import time
@@ -19,7 +18,7 @@ TLS = "tls"
 ERROR = "error"
 
 # Files by name: ca_path, certificate_path, key_path. Empty without TLS.
-TlsFiles = c.Mapping[str, str] | None
+TlsFiles: t.TypeAlias = "t.Mapping[str, str] | None"
 
 _DENIED_CODES = ("WRONGPASS", "NOAUTH", "NOPERM", "DENIED")
 
