@@ -159,8 +159,11 @@ class ActionModule(ActionBase):
         expected["queues"] = plan.value("celery_app_queues") or []
         # A host that only talks to the cluster has no release.
         expected["release"] = (plan.value("celery_app_version") or "") if "celery_app" in plan.whole else ""
-        expected["app"] = {key: plan.value(f"cluster_app_{key}") for key in ("name", "root", "user")}
         paths = plan.value("cluster_paths") or {}
+        expected["app"] = {
+            "name": plan.value("cluster_app_name"), "user": plan.value("cluster_app_user"),
+            "directory": paths.get("app_directory", ""), "config_directory": paths.get("config_directory", ""),
+        }  # fmt: skip
         return {
             "environment_file": paths.get("environment_file", ""),
             "config_file": paths.get("settings_file", ""),

@@ -6,10 +6,6 @@ from __future__ import annotations
 
 # Where the programs of applications are, and as whom they run; the end of each fragment.
 PROGRAMS = """\
-  app_root:
-    description: Directory that holds the releases of all applications.
-    type: path
-    default: /opt/celery
   user:
     description: User that runs the application's programs.
     type: str
@@ -29,9 +25,13 @@ class ModuleDocFragment:
     APPLICATION: str = (
         r"""
 options:
-  app_name:
-    description: Name of the application, as in C(cluster_app_name).
-    type: str
+  app_directory:
+    description: Directory that holds the releases of the application, as C(cluster_paths.app_directory) of the role C(cluster).
+    type: path
+    required: true
+  config_directory:
+    description: Directory of the application's settings and environment file, as C(cluster_paths.config_directory).
+    type: path
     required: true
 """
         + PROGRAMS
@@ -54,19 +54,22 @@ options:
       whose main thread is inside its task, is only killed when its process is suspended.
     type: int
     default: 30
-  app_name:
+  app_directory:
     description:
-      - Name of the application, as in C(cluster_app_name). With it, unacknowledged tasks of a node that had to be killed are
-        put back at once; without, they come back after the visibility timeout.
-    type: str
+      - Directory that holds the releases of the application, as C(cluster_paths.app_directory) of the role C(cluster). With it,
+        unacknowledged tasks of a node that had to be killed are put back at once; without, they come back after the visibility timeout.
+    type: path
+  config_directory:
+    description: Directory of the application's settings and environment file, as C(cluster_paths.config_directory); with O(app_directory).
+    type: path
   marker:
     description: File that tells units, supervisor and the modules that the host is drained. Its nodes are not started then.
     type: path
-    default: /etc/celery/drained
+    required: true
   report_directory:
     description: Directory in which stopping nodes write down what becomes of their tasks.
     type: path
-    default: /var/lib/celery/drain
+    required: true
 """
         + PROGRAMS
     )

@@ -20,12 +20,10 @@ from ansible_collections.multinode.celery.plugins.module_utils import _celery_re
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 ARGUMENTS: dict[str, t.Any] = {
-    "app_name": {"type": "str", "required": True},
-    "app_root": {"type": "path", "default": "/opt/celery"},
+    "app_directory": {"type": "path", "required": True},
+    "config_directory": {"type": "path", "required": True},
     "user": {"type": "str", "default": "celery"},
 }
-# Where the role celery_app writes the configuration of each application.
-CONFIGURATION = "/etc/celery"
 # Importing Celery takes seconds on a busy machine.
 START_SECONDS = 30
 ENVIRONMENT = ("PATH=/usr/bin:/bin", "LANG=C.UTF-8", "CELERY_CONFIG_MODULE=celeryconfig")
@@ -38,17 +36,16 @@ class ClientError(Exception):
 def ask(module: AnsibleModule, action: str, seconds: float, release: str = "current", **request: t.Any) -> dict[str, t.Any]:
     """Run one action of C(_celery_remote) with the interpreter of a release and return what it answers."""
     params = module.params
-    directory = f"{params['app_root']}/{params['app_name']}/{release}"
+    directory = f"{params['app_directory']}/{release}"
     python = f"{directory}/venv/bin/python"
     if not os.path.exists(python):
-        raise ClientError(f"{python} does not exist: deploy the application first, or set app_name and app_root")
+        raise ClientError(f"{python} does not exist: deploy the application first, or set app_directory")
     argv = ["timeout", f"{seconds + START_SECONDS:g}"]
     if os.geteuid() == 0:
         argv += ["setpriv", "--reuid", params["user"], "--regid", _group(params["user"]), "--init-groups"]
     # -P: nothing is imported from the current directory.
     argv += ["env", "-i", *ENVIRONMENT, python, "-P", "-c", inspect.getsource(_celery_remote)]
-    config = f"{CONFIGURATION}/{params['app_name']}"
-    question = json.dumps({"action": action, "config": config, "source": f"{directory}/src", **request})
+    question = json.dumps({"action": action, "config": params["config_directory"], "source": f"{directory}/src", **request})
     code, out, err = module.run_command(argv, data=question, cwd="/", expand_user_and_vars=False)
     if code:
         raise ClientError(redact(f"{python} ended with {code}: {err.strip()[-2000:]}"))

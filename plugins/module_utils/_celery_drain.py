@@ -26,8 +26,6 @@ from ansible_collections.multinode.celery.plugins.module_utils._processes import
 from ansible_collections.multinode.celery.plugins.module_utils._tables import aligned
 
 LOOK_SECONDS = 0.3
-# The marker of a drained host: units look for it, and supervisor reads it as environment.
-MARKER = "/etc/celery/drained"
 UNIT_DIRECTORY = "/etc/systemd/system"
 PROGRAM_DIRECTORY = "/etc/supervisor/conf.d"
 SUPERVISOR_SOCKET = "/run/supervisor.sock"
@@ -40,9 +38,11 @@ COLUMNS = ("node", "outcome", "seconds", "finished", "given back", "lost")
 
 ARGUMENTS: dict[str, t.Any] = {
     **_celery_client.ARGUMENTS,
-    "app_name": {"type": "str"},
-    "marker": {"type": "path", "default": MARKER},
-    "report_directory": {"type": "path", "default": "/var/lib/celery/drain"},
+    "app_directory": {"type": "path"},
+    "config_directory": {"type": "path"},
+    # Units look for it, and supervisor reads it as environment.
+    "marker": {"type": "path", "required": True},
+    "report_directory": {"type": "path", "required": True},
     "answer_timeout_seconds": {"type": "int", "default": 30},
     "start_timeout_seconds": {"type": "int", "default": 120},
     "stop_timeout_seconds": {"type": "int", "default": 360},
@@ -249,7 +249,7 @@ class Drain:
         """Put back at once what killed nodes had not acknowledged; what the broker does not have was acknowledged before it ran."""
         killed = [one for one in rows if one["outcome"] == "killed"]
         held = {identity_of(task) for one in killed for task in (*one["unsettled"], *one["given_back"])}
-        if not (held or self.done) or not self.module.params["app_name"]:
+        if not (held or self.done) or not self.module.params["app_directory"]:
             return rows
         try:
             restored = set(ask(self.module, "settle", SETTLE_SECONDS, tasks=sorted(held), done=sorted(self.done))["restored"])

@@ -54,13 +54,15 @@ author:
 EXAMPLES = r"""
 - name: Send a canary through every queue of every worker
   multinode.celery.celery_canary:
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
     nodes:
       - {node: video@cpu-1, host: cpu-1, queues: [video_processing]}
 
 - name: Send a task of the application to one worker
   multinode.celery.celery_canary:
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
     direct: true
     task: proj.tasks.noop
     nodes:

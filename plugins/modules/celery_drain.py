@@ -51,7 +51,10 @@ EXAMPLES = r"""
   multinode.celery.celery_drain:
     state: drained
     reason: new kernel
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
+    marker: /etc/celery/drained
+    report_directory: /var/lib/celery/drain
   register: drain
 
 - name: Start the nodes again

@@ -43,7 +43,8 @@ author:
 EXAMPLES = r"""
 - name: Query the queues that every worker consumes
   multinode.celery.celery_info:
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
     nodes: [video@cpu-1, export@io-1]
     commands: [active_queues]
   register: workers

@@ -38,7 +38,8 @@ author:
 EXAMPLES = r"""
 - name: Query the queued and unacknowledged messages
   multinode.celery.celery_queues:
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
     queues: [default, video_processing]
   register: waiting
 

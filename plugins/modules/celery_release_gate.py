@@ -68,7 +68,8 @@ author:
 EXAMPLES = r"""
 - name: Check whether the new release may be deployed
   multinode.celery.celery_release_gate:
-    app_name: proj
+    app_directory: /opt/celery/proj
+    config_directory: /etc/celery/proj
     app_module: proj
     version: 2.0.0
     host: "{{ inventory_hostname }}"
@@ -102,7 +103,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multinode.celery.plugins.module_utils import _environment_file
-from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, CONFIGURATION, ClientError, ask
+from ansible_collections.multinode.celery.plugins.module_utils._celery_client import ARGUMENTS, ClientError, ask
 from ansible_collections.multinode.celery.plugins.module_utils._redaction import redact
 
 # Reading long queues comes on top of the trial.
@@ -145,7 +146,7 @@ def main() -> None:
     params = module.params
     names = ("host", "queues", "allowed", "limit", "task", "args", "timeout_seconds")
     try:
-        environment = _environment_file.read(f"{CONFIGURATION}/{params['app_name']}/env")
+        environment = _environment_file.read(f"{params['config_directory']}/env")
         answer = ask(
             module,
             "release",

@@ -16,15 +16,15 @@ import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 NAMESPACE = "multinode.celery."
-OPTIONS = {"brokers": {"brokers", "timeout_seconds", "wait_seconds"}, "application": {"app_name", "app_root", "user"}}
+OPTIONS = {"brokers": {"brokers", "timeout_seconds", "wait_seconds"}, "application": {"app_directory", "config_directory", "user"}}
 PLAY = """
 - hosts: localhost
   gather_facts: false
   connection: local
   module_defaults:
     group/multinode.celery.application:
-      app_name: the-group-names-it
-      app_root: {root}
+      app_directory: {root}/the-group-names-it
+      config_directory: /nowhere
   tasks:
     - multinode.celery.celery_queues:
         queues: [default]

@@ -40,7 +40,8 @@ def converge(**variables):
 def drain(arguments):
     """Run the module on the host and return its result."""
     program = Path(sys.executable).with_name("ansible")
-    command = [program, "test-1", "--become", "-m", "multinode.celery.celery_drain", "-a", arguments]
+    paths = "app_directory=/opt/celery/proj config_directory=/etc/celery/proj marker=/etc/celery/drained report_directory=/var/lib/celery/drain"
+    command = [program, "test-1", "--become", "-m", "multinode.celery.celery_drain", "-a", f"{arguments} {paths}"]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
@@ -98,7 +99,7 @@ def test_a_stop_during_a_task_loses_nothing(host, kind):
 def test_a_drained_host_stays_stopped_until_it_is_active_again(host):
     (identity,) = workers.send(host, "proj.tasks.long", [40], "leaving", timeout=0)["ids"]
     host.check_output(f"timeout 20 sh -c 'until sudo grep -q {identity} /var/log/celery/leaving.log; do sleep 0.3; done'")
-    output = drain("state=drained app_name=proj timeout_seconds=3")
+    output = drain("state=drained timeout_seconds=3")
     assert f"leaving: given back: proj.tasks.long[{identity}]" in output
     # Its service starts no program either, as after a reboot.
     host.check_output("sudo systemctl restart supervisor")

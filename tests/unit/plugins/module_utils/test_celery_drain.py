@@ -90,7 +90,7 @@ class FakeManager:
 
 class FakeModule:
     def __init__(self, directory, **params):
-        self.params = {"report_directory": str(directory), "answer_timeout_seconds": 0, "stop_timeout_seconds": 60, "app_name": "proj", **params}
+        self.params = {"report_directory": str(directory), "answer_timeout_seconds": 0, "stop_timeout_seconds": 60, "app_directory": "/opt/celery/proj", **params}
         self.warnings = []
 
     def warn(self, text):
@@ -145,7 +145,7 @@ def test_without_the_broker_the_tasks_of_a_killed_node_stay_unsettled(monkeypatc
     (tmp_path / "video.json").write_text(json.dumps(report("draining", b="running")))
     monkeypatch.setattr(drain, "status", lambda _process: "")
     leaver = drain.Leaver(FakeManager(), "video", 7, "/nowhere", "prefork")
-    (row,) = drain.Drain(FakeModule(tmp_path, app_name=None)).watch([leaver])
+    (row,) = drain.Drain(FakeModule(tmp_path, app_directory=None)).watch([leaver])
     assert row["unsettled"] == ["t[b]"]
 
 

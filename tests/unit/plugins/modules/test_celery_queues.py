@@ -18,7 +18,7 @@ from ansible_collections.multinode.celery.plugins.modules import celery_queues
 from module_run import ModuleRun
 
 ANSWER = {"queues": {"video": {"length": 2}}, "unacked": {"count": 1}}
-OPTIONS = {"app_name": "proj", "user": pwd.getpwuid(os.geteuid()).pw_name, "queues": ["video", "default"]}
+OPTIONS = {"config_directory": "/etc/celery/proj", "user": pwd.getpwuid(os.geteuid()).pw_name, "queues": ["video", "default"]}
 
 
 class Release:
@@ -47,7 +47,7 @@ def _release(tmp_path: pathlib.Path) -> Release:
 @pytest.fixture(name="run")
 def _run(release: Release, capsys: pytest.CaptureFixture[str]) -> c.Callable[..., dict[str, t.Any]]:
     run = ModuleRun(celery_queues, capsys)
-    return lambda **options: run(**{**OPTIONS, "app_root": str(release.root), **options})
+    return lambda **options: run(**{**OPTIONS, "app_directory": str(release.root / "proj"), **options})
 
 
 def test_the_answer_of_the_release_is_the_result(run) -> None:
