@@ -90,7 +90,8 @@ class FakeManager:
 
 class FakeModule:
     def __init__(self, directory, **params):
-        self.params = {"report_directory": str(directory), "answer_timeout_seconds": 0, "stop_timeout_seconds": 60, "app_directory": "/opt/celery/proj", **params}
+        times = {"answer_timeout_seconds": 0, "stop_timeout_seconds": 60}
+        self.params = {"report_directory": str(directory), "app_directory": "/opt/celery/proj", **times, **params}
         self.warnings = []
 
     def warn(self, text):
