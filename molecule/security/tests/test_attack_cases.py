@@ -24,14 +24,14 @@ plain() { timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && cat >&3 && cat <&3' "$
 sealed() { timeout 10 openssl s_client -connect "$1:$2" -quiet -verify_return_error -verify_ip "$1" -CAfile "$tls_ca" $certificate; }
 broker() { if [ "$broker_tls" = yes ]; then sealed "$1" "$2"; else plain "$1" "$2"; fi; }
 # The last line is no command: the server closes the connection, as Sentinel does for nothing else.
-request() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
-redis() { request "$@" | broker "$master" "$broker_port"; }
+commands() { user=$1 password=$2; shift 2; printf 'AUTH %s %s\r\n%s\r\n*9999999999\r\n' "$user" "$password" "$*"; }
+redis() { commands "$@" | broker "$master" "$broker_port"; }
 redis_as_configured() {
   . "/etc/celery/$app/env"
   redis "$(sed -n "s/^_USER = ['\"]\(.*\)['\"]$/\1/p" "/etc/celery/$app/celeryconfig.py")" "$MULTINODE_REDIS_PASSWORD" "$@"
 }
 redis_anonymous() { printf '%s\r\nQUIT\r\n' "$*" | broker "$master" "$broker_port"; }
-sentinel() { request "$@" | broker "$master" "$sentinel_port"; }
+sentinel() { commands "$@" | broker "$master" "$sentinel_port"; }
 request() {
   printf '%s %s HTTP/1.0\r\nHost: %s\r\n' "${5:-GET}" "$3" "$1"
   [ -z "$4" ] || printf 'Authorization: Basic %s\r\n' "$(printf %s "$4" | base64 -w0)"
